@@ -1,0 +1,289 @@
+package cluster
+
+import (
+	"slices"
+	"sync"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/types"
+)
+
+// index is what is derived from the objects once, so that no check scans all
+// of them for each of them.
+type index struct {
+	workloads    []*Workload
+	byUID        map[types.UID]*Workload
+	byRef        map[Ref]*Workload
+	byLabel      map[labelKey][]*Workload
+	byNamespace  map[string][]*Workload
+	podsByNode   map[string][]*corev1.Pod
+	nodesByName  map[string]*corev1.Node
+	limitRanges  map[string][]*corev1.LimitRange
+	zones        []string
+	namespaceRef map[string]*corev1.Namespace
+	// labelsByRef is made when a selector first asks for it.
+	labelsByRef func() map[Ref]map[string]string
+}
+
+// labelKey finds the Workloads of a namespace whose template has a label.
+type labelKey struct{ namespace, key, value string }
+
+// complete builds the indexes over a Snapshot whose objects are all there.
+func (s *Snapshot) complete() *Snapshot {
+	s.index = &index{
+		byUID:        map[types.UID]*Workload{},
+		byRef:        map[Ref]*Workload{},
+		byLabel:      map[labelKey][]*Workload{},
+		byNamespace:  map[string][]*Workload{},
+		podsByNode:   map[string][]*corev1.Pod{},
+		nodesByName:  map[string]*corev1.Node{},
+		limitRanges:  map[string][]*corev1.LimitRange{},
+		namespaceRef: map[string]*corev1.Namespace{},
+	}
+	s.indexNodes()
+	s.indexOwners()
+	s.indexPods()
+	s.indexTemplates()
+	s.indexSelectors()
+	s.indexScalers()
+	s.labelsByRef = sync.OnceValue(s.indexLabels)
+	for _, lr := range s.LimitRanges {
+		s.limitRanges[lr.Namespace] = append(s.limitRanges[lr.Namespace], lr)
+	}
+	for _, ns := range s.Namespaces {
+		s.namespaceRef[ns.Name] = ns
+	}
+	return s
+}
+
+// Workloads are everything that runs pods, top owners only.
+func (s *Snapshot) Workloads() []*Workload { return s.workloads }
+
+// WorkloadsIn are the Workloads of one namespace.
+func (s *Snapshot) WorkloadsIn(namespace string) []*Workload { return s.byNamespace[namespace] }
+
+// WorkloadByRef finds a Workload by its Owner or Self; nil when there is none.
+func (s *Snapshot) WorkloadByRef(ref Ref) *Workload { return s.byRef[ref] }
+
+// PodsOn are the pods bound to a node.
+func (s *Snapshot) PodsOn(node string) []*corev1.Pod { return s.podsByNode[node] }
+
+// Node finds a node by name; nil when there is none.
+func (s *Snapshot) Node(name string) *corev1.Node { return s.nodesByName[name] }
+
+// Namespace finds a namespace by name; nil when there is none.
+func (s *Snapshot) Namespace(name string) *corev1.Namespace { return s.namespaceRef[name] }
+
+// Zones are the distinct values of topology.kubernetes.io/zone over all nodes,
+// sorted.
+func (s *Snapshot) Zones() []string { return s.zones }
+
+func (s *Snapshot) indexNodes() {
+	for _, node := range s.Nodes {
+		s.nodesByName[node.Name] = node
+		if zone := node.Labels[corev1.LabelTopologyZone]; zone != "" {
+			s.zones = append(s.zones, zone)
+		}
+	}
+	slices.Sort(s.zones)
+	s.zones = slices.Compact(s.zones)
+}
+
+// indexOwners makes the Workloads of all objects that hold a pod template.
+func (s *Snapshot) indexOwners() {
+	for _, d := range s.Deployments {
+		s.add(deploymentWorkload(d))
+	}
+	for _, set := range s.StatefulSets {
+		s.add(statefulSetWorkload(set))
+	}
+	for _, d := range s.DaemonSets {
+		s.add(daemonSetWorkload(d))
+	}
+	for _, c := range s.CronJobs {
+		s.add(cronJobWorkload(c))
+	}
+	for _, j := range s.Jobs {
+		if owner := metav1.GetControllerOf(j); owner == nil || s.byUID[owner.UID] == nil {
+			s.add(jobWorkload(j))
+		} else {
+			s.byUID[j.UID] = s.byUID[owner.UID] // a CronJob's run
+		}
+	}
+	for _, rs := range s.ReplicaSets {
+		if owner := metav1.GetControllerOf(rs); owner != nil && rs.UID != "" && s.byUID[owner.UID] != nil {
+			s.byUID[rs.UID] = s.byUID[owner.UID]
+		}
+	}
+}
+
+// add takes a Workload up, named after the owner above it if it has one.
+func (s *Snapshot) add(w *Workload) {
+	if owner := metav1.GetControllerOfNoCopy(w.Meta); owner != nil && w.Self.Kind != "Pod" {
+		w.Owner = Ref{APIVersion: owner.APIVersion, Kind: owner.Kind, Namespace: w.Self.Namespace, Name: owner.Name}
+	}
+	s.workloads = append(s.workloads, w)
+	if w.Meta.UID != "" {
+		s.byUID[w.Meta.UID] = w
+	}
+	s.byRef[w.Self] = w
+	if s.byRef[w.Owner] == nil {
+		s.byRef[w.Owner] = w
+	}
+}
+
+// indexPods hands each pod to its Workload, making one for pods whose owner
+// was not read or is not a kind with a template.
+func (s *Snapshot) indexPods() {
+	replicaSets := make(map[types.UID]*metav1.PartialObjectMetadata, len(s.ReplicaSets))
+	for _, rs := range s.ReplicaSets {
+		replicaSets[rs.UID] = rs
+	}
+	for _, pod := range s.Pods {
+		if pod.Spec.NodeName != "" {
+			s.podsByNode[pod.Spec.NodeName] = append(s.podsByNode[pod.Spec.NodeName], pod)
+		}
+		w := s.workloadOf(pod, replicaSets)
+		w.Pods = append(w.Pods, pod)
+	}
+}
+
+func (s *Snapshot) workloadOf(pod *corev1.Pod, replicaSets map[types.UID]*metav1.PartialObjectMetadata) *Workload {
+	self := RefOf("v1", "Pod", &pod.ObjectMeta)
+	owner := metav1.GetControllerOfNoCopy(pod)
+	if owner == nil || owner.Kind == "Node" { // bare, or a static pod's mirror
+		w := podWorkload(self, pod)
+		s.add(w)
+		return w
+	}
+	if w := s.byUID[owner.UID]; w != nil {
+		return w
+	}
+	ref := Ref{APIVersion: owner.APIVersion, Kind: owner.Kind, Namespace: pod.Namespace, Name: owner.Name}
+	if rs := replicaSets[owner.UID]; rs != nil {
+		if above := metav1.GetControllerOfNoCopy(rs); above != nil {
+			ref = Ref{APIVersion: above.APIVersion, Kind: above.Kind, Namespace: pod.Namespace, Name: above.Name}
+		}
+	} else if deployment, ok := deploymentByName(pod, owner); ok {
+		ref = deployment
+	}
+	w := s.byRef[ref]
+	if w == nil {
+		w = podWorkload(ref, pod)
+		s.workloads = append(s.workloads, w)
+		s.byRef[ref] = w
+	}
+	s.byUID[owner.UID] = w
+	return w
+}
+
+func (s *Snapshot) indexTemplates() {
+	for _, w := range s.workloads {
+		ns := w.Self.Namespace
+		s.byNamespace[ns] = append(s.byNamespace[ns], w)
+		for key, value := range w.Template.Labels {
+			k := labelKey{ns, key, value}
+			s.byLabel[k] = append(s.byLabel[k], w)
+		}
+	}
+}
+
+// indexSelectors joins Services and budgets to the Workloads they select.
+func (s *Snapshot) indexSelectors() {
+	for _, service := range s.Services {
+		if len(service.Spec.Selector) == 0 {
+			continue // endpoints are someone else's business
+		}
+		selector := &metav1.LabelSelector{MatchLabels: service.Spec.Selector}
+		for _, w := range s.Selected(service.Namespace, selector) {
+			w.Services = append(w.Services, service)
+		}
+	}
+	for _, budget := range s.Budgets {
+		for _, w := range s.Selected(budget.Namespace, budget.Spec.Selector) {
+			w.Budgets = append(w.Budgets, budget)
+		}
+	}
+}
+
+// Selected are the Workloads of a namespace whose template labels a selector
+// matches. As in policy/v1, nil selects nothing and an empty selector all; a
+// selector that does not parse selects nothing.
+func (s *Snapshot) Selected(namespace string, selector *metav1.LabelSelector) []*Workload {
+	parsed, err := metav1.LabelSelectorAsSelector(selector)
+	if err != nil || selector == nil {
+		return nil
+	}
+	candidates := s.byNamespace[namespace]
+	for key, value := range selector.MatchLabels {
+		if having := s.byLabel[labelKey{namespace, key, value}]; len(having) < len(candidates) {
+			candidates = having
+		}
+	}
+	var selected []*Workload
+	for _, w := range candidates {
+		if parsed.Matches(labels.Set(w.Template.Labels)) {
+			selected = append(selected, w)
+		}
+	}
+	return selected
+}
+
+// indexLabels are the labels of all objects, for selectors.
+func (s *Snapshot) indexLabels() map[Ref]map[string]string {
+	all := map[Ref]map[string]string{}
+	for _, reading := range readings() {
+		reading.each(s, func(obj metav1.Object) {
+			all[reading.ref(obj)] = obj.GetLabels()
+		})
+	}
+	return all
+}
+
+// indexScalers notes on each Workload what scales it.
+func (s *Snapshot) indexScalers() {
+	for _, hpa := range s.Autoscalers {
+		target := hpa.Spec.ScaleTargetRef
+		if w := s.scaled(hpa.Namespace, target.APIVersion, target.Kind, target.Name); w != nil {
+			w.Autoscaler = hpa
+			w.Scaler = "HorizontalPodAutoscaler " + hpa.Name
+		}
+	}
+	s.indexCustomScalers(s.ScaledObjects, "scaleTargetRef")
+	s.indexCustomScalers(s.VerticalScalers, "targetRef")
+	for _, w := range s.workloads {
+		if group, ok := w.Meta.Labels["serving.knative.dev/service"]; ok && w.Scaler == "" {
+			w.Scaler = "Knative Service " + group
+		}
+	}
+}
+
+func (s *Snapshot) indexCustomScalers(scalers []*unstructured.Unstructured, field string) {
+	for _, scaler := range scalers {
+		ref, _, _ := unstructured.NestedStringMap(scaler.Object, "spec", field)
+		kind := ref["kind"]
+		if kind == "" {
+			kind = "Deployment" // KEDA's default
+		}
+		if w := s.scaled(scaler.GetNamespace(), ref["apiVersion"], kind, ref["name"]); w != nil && w.Autoscaler == nil {
+			w.Scaler = scaler.GetKind() + " " + scaler.GetName()
+		}
+	}
+}
+
+// scaled finds a scaler's target; API versions are compared by group, since
+// autoscalers live on with the version they were written in.
+func (s *Snapshot) scaled(namespace, apiVersion, kind, name string) *Workload {
+	for _, w := range []*Workload{
+		s.byRef[Ref{APIVersion: apiVersion, Kind: kind, Namespace: namespace, Name: name}],
+		s.byRef[Ref{APIVersion: "apps/v1", Kind: kind, Namespace: namespace, Name: name}],
+	} {
+		if w != nil {
+			return w
+		}
+	}
+	return nil
+}

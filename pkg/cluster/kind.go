@@ -1,0 +1,196 @@
+package cluster
+
+import (
+	"strings"
+
+	appsv1 "k8s.io/api/apps/v1"
+	autoscalingv2 "k8s.io/api/autoscaling/v2"
+	batchv1 "k8s.io/api/batch/v1"
+	corev1 "k8s.io/api/core/v1"
+	networkingv1 "k8s.io/api/networking/v1"
+	policyv1 "k8s.io/api/policy/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	metricsv1beta1 "k8s.io/metrics/pkg/apis/metrics/v1beta1"
+)
+
+// Kind names a kind that can be read, as kubectl accepts it: resource, or
+// resource.group.
+type Kind string
+
+// The kinds that can be read. [Secrets] and other metadata-only kinds never
+// transfer a body; [TLSSecrets] is the one read of Secret bodies there is, and
+// the API server narrows it to type kubernetes.io/tls.
+const (
+	ConfigMaps       Kind = "configmaps"
+	CronJobs         Kind = "cronjobs.batch"
+	DaemonSets       Kind = "daemonsets.apps"
+	Deployments      Kind = "deployments.apps"
+	EtcdSnapshots    Kind = "etcdsnapshotfiles.k3s.cattle.io"
+	Autoscalers      Kind = "horizontalpodautoscalers.autoscaling"
+	Ingresses        Kind = "ingresses.networking.k8s.io"
+	Jobs             Kind = "jobs.batch"
+	LimitRanges      Kind = "limitranges"
+	Namespaces       Kind = "namespaces"
+	NetworkPolicies  Kind = "networkpolicies.networking.k8s.io"
+	NodeMetrics      Kind = "nodes.metrics.k8s.io"
+	Nodes            Kind = "nodes"
+	Pods             Kind = "pods"
+	Budgets          Kind = "poddisruptionbudgets.policy"
+	ReplicaSets      Kind = "replicasets.apps"
+	ResourceQuotas   Kind = "resourcequotas"
+	ScaledObjects    Kind = "scaledobjects.keda.sh"
+	ServiceAccounts  Kind = "serviceaccounts"
+	Services         Kind = "services"
+	StatefulSets     Kind = "statefulsets.apps"
+	TLSSecrets       Kind = "secrets(type=kubernetes.io/tls)"
+	VerticalScalers  Kind = "verticalpodautoscalers.autoscaling.k8s.io"
+	KnativeServices  Kind = "services.serving.knative.dev"
+	OpenShiftBackups Kind = "backups.config.openshift.io"
+)
+
+// WorkloadKinds are the kinds whose objects run pods. A practice about
+// workloads judges those that could be read and names those that could not.
+func WorkloadKinds() []Kind {
+	return []Kind{Pods, ReplicaSets, Deployments, StatefulSets, DaemonSets, Jobs, CronJobs}
+}
+
+// reading says how one kind is requested, decoded and kept.
+type reading struct {
+	kind          Kind
+	gvr           schema.GroupVersionResource
+	object        string   // the object's kind, "Deployment"
+	formerGroups  []string // API groups that served it once, still met in manifests
+	clusterScoped bool
+	form          form
+	fieldSelector string
+	keep          func(*Snapshot, runtime.Object)
+	each          func(*Snapshot, func(metav1.Object))
+	empty         func() runtime.Object // a new object to decode a manifest into
+}
+
+// form is how much of an object travels.
+type form int
+
+const (
+	whole     form = iota // the typed object, as protobuf
+	metadata              // PartialObjectMetadata alone, as protobuf
+	untyped               // a custom resource, as JSON, where the server has it
+	untypedMD             // a custom resource's metadata, where the server has it
+)
+
+func (r reading) custom() bool { return r.form == untyped || r.form == untypedMD }
+
+// path is the URL path of the kind's collection, in one namespace or in all.
+func (r reading) path(namespace string) []string {
+	segments := []string{"apis", r.gvr.Group, r.gvr.Version}
+	if r.gvr.Group == "" {
+		segments = []string{"api", r.gvr.Version}
+	}
+	if namespace != "" && !r.clusterScoped {
+		segments = append(segments, "namespaces", namespace)
+	}
+	return append(segments, r.gvr.Resource)
+}
+
+// ref names an object of the kind.
+func (r reading) ref(obj metav1.Object) Ref {
+	return Ref{APIVersion: r.gvr.GroupVersion().String(), Kind: r.object, Namespace: obj.GetNamespace(), Name: obj.GetName()}
+}
+
+// readings is the one table of what can be read; order is the order of
+// starting, so the kinds that are large in real clusters come first.
+func readings() []reading {
+	return []reading{
+		typed(Pods, "v1", "Pod", func(s *Snapshot) *[]*corev1.Pod { return &s.Pods }),
+		partial(ReplicaSets, "v1", "ReplicaSet", func(s *Snapshot) *[]*metav1.PartialObjectMetadata { return &s.ReplicaSets }).formerly("extensions"),
+		partial(ConfigMaps, "v1", "ConfigMap", func(s *Snapshot) *[]*metav1.PartialObjectMetadata { return &s.ConfigMaps }),
+		typed(Deployments, "v1", "Deployment", func(s *Snapshot) *[]*appsv1.Deployment { return &s.Deployments }).formerly("extensions"),
+		typed(Jobs, "v1", "Job", func(s *Snapshot) *[]*batchv1.Job { return &s.Jobs }),
+		typed(Services, "v1", "Service", func(s *Snapshot) *[]*corev1.Service { return &s.Services }),
+		typed(Nodes, "v1", "Node", func(s *Snapshot) *[]*corev1.Node { return &s.Nodes }).ofCluster(),
+		typed(StatefulSets, "v1", "StatefulSet", func(s *Snapshot) *[]*appsv1.StatefulSet { return &s.StatefulSets }),
+		typed(DaemonSets, "v1", "DaemonSet", func(s *Snapshot) *[]*appsv1.DaemonSet { return &s.DaemonSets }).formerly("extensions"),
+		typed(CronJobs, "v1", "CronJob", func(s *Snapshot) *[]*batchv1.CronJob { return &s.CronJobs }),
+		typed(ServiceAccounts, "v1", "ServiceAccount", func(s *Snapshot) *[]*corev1.ServiceAccount { return &s.ServiceAccounts }),
+		typed(TLSSecrets, "v1", "Secret", func(s *Snapshot) *[]*corev1.Secret { return &s.TLSSecrets }).where("type=" + string(corev1.SecretTypeTLS)),
+		typed(Namespaces, "v1", "Namespace", func(s *Snapshot) *[]*corev1.Namespace { return &s.Namespaces }).ofCluster(),
+		typed(Autoscalers, "v2", "HorizontalPodAutoscaler", func(s *Snapshot) *[]*autoscalingv2.HorizontalPodAutoscaler { return &s.Autoscalers }),
+		typed(Budgets, "v1", "PodDisruptionBudget", func(s *Snapshot) *[]*policyv1.PodDisruptionBudget { return &s.Budgets }),
+		typed(NetworkPolicies, "v1", "NetworkPolicy", func(s *Snapshot) *[]*networkingv1.NetworkPolicy { return &s.NetworkPolicies }).formerly("extensions"),
+		typed(Ingresses, "v1", "Ingress", func(s *Snapshot) *[]*networkingv1.Ingress { return &s.Ingresses }).formerly("extensions"),
+		typed(ResourceQuotas, "v1", "ResourceQuota", func(s *Snapshot) *[]*corev1.ResourceQuota { return &s.ResourceQuotas }),
+		typed(LimitRanges, "v1", "LimitRange", func(s *Snapshot) *[]*corev1.LimitRange { return &s.LimitRanges }),
+		typed(NodeMetrics, "v1beta1", "NodeMetrics", func(s *Snapshot) *[]*metricsv1beta1.NodeMetrics { return &s.NodeMetrics }).ofCluster(),
+		custom(ScaledObjects, "v1alpha1", "ScaledObject", func(s *Snapshot) *[]*unstructured.Unstructured { return &s.ScaledObjects }),
+		custom(VerticalScalers, "v1", "VerticalPodAutoscaler", func(s *Snapshot) *[]*unstructured.Unstructured { return &s.VerticalScalers }),
+		custom(KnativeServices, "v1", "Service", func(s *Snapshot) *[]*unstructured.Unstructured { return &s.KnativeServices }),
+		customMetadata(EtcdSnapshots, "v1", "ETCDSnapshotFile", func(s *Snapshot) *[]*metav1.PartialObjectMetadata { return &s.EtcdSnapshots }).ofCluster(),
+		customMetadata(OpenShiftBackups, "v1alpha1", "Backup", func(s *Snapshot) *[]*metav1.PartialObjectMetadata { return &s.OpenShiftBackups }).ofCluster(),
+	}
+}
+
+// typed reads whole objects of a type that client-go knows.
+func typed[T any](kind Kind, version, object string, field func(*Snapshot) *[]*T) reading {
+	name, _, _ := strings.Cut(string(kind), "(")
+	resource, group, _ := strings.Cut(name, ".")
+	return reading{
+		kind:   kind,
+		gvr:    schema.GroupVersionResource{Group: group, Version: version, Resource: resource},
+		object: object,
+		keep: func(s *Snapshot, obj runtime.Object) {
+			if item, ok := any(obj).(*T); ok {
+				*field(s) = append(*field(s), item)
+			}
+		},
+		each: func(s *Snapshot, do func(metav1.Object)) {
+			for _, item := range *field(s) {
+				if obj, ok := any(item).(metav1.Object); ok {
+					do(obj)
+				}
+			}
+		},
+		empty: func() runtime.Object {
+			obj, _ := any(new(T)).(runtime.Object)
+			return obj
+		},
+	}
+}
+
+// partial reads metadata alone, for kinds whose bodies nobody needs.
+func partial(kind Kind, version, object string, field func(*Snapshot) *[]*metav1.PartialObjectMetadata) reading {
+	r := typed(kind, version, object, field)
+	r.form = metadata
+	return r
+}
+
+// custom reads a custom resource, where the server has it.
+func custom(kind Kind, version, object string, field func(*Snapshot) *[]*unstructured.Unstructured) reading {
+	r := typed(kind, version, object, field)
+	r.form = untyped
+	return r
+}
+
+// customMetadata reads a custom resource's metadata, where the server has it.
+func customMetadata(kind Kind, version, object string, field func(*Snapshot) *[]*metav1.PartialObjectMetadata) reading {
+	r := typed(kind, version, object, field)
+	r.form = untypedMD
+	return r
+}
+
+func (r reading) ofCluster() reading {
+	r.clusterScoped = true
+	return r
+}
+
+func (r reading) formerly(groups ...string) reading {
+	r.formerGroups = groups
+	return r
+}
+
+func (r reading) where(fieldSelector string) reading {
+	r.fieldSelector = fieldSelector
+	return r
+}

@@ -1,0 +1,296 @@
+package cluster
+
+import (
+	"bufio"
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"time"
+
+	"k8s.io/apimachinery/pkg/api/meta"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/cli-runtime/pkg/resource"
+)
+
+// Manifests is a set of files as a source of a Snapshot.
+type Manifests struct {
+	// Filenames are files, directories, URLs, or "-" for Stdin.
+	Filenames []string
+	// Recursive descends into directories.
+	Recursive bool
+	// Kustomize is a directory to build with kustomize.
+	Kustomize string
+	// Namespace is where objects that name none would be created.
+	Namespace string
+	Stdin     io.Reader
+	// AsLive takes the files for a dump of a whole running cluster, so that
+	// what is not in them does not exist.
+	AsLive bool
+	// Time is the moment to judge ages against.
+	Time time.Time
+}
+
+// Load reads every object it can and returns the Snapshot together with one
+// error for each file or document that it could not read; these name file,
+// line and reason. Kinds that no practice knows are counted and left aside.
+func (m Manifests) Load() (*Snapshot, []error) {
+	loading := &loading{
+		manifests: m,
+		byKind:    map[schema.GroupKind]reading{},
+		snapshot: &Snapshot{
+			Origin:   Origin{Live: m.AsLive},
+			Time:     m.Time,
+			coverage: map[Kind]Coverage{},
+			sources:  map[Ref]Position{},
+		},
+	}
+	for _, reading := range readings() {
+		loading.snapshot.coverage[reading.kind] = Coverage{Kind: reading.kind, State: m.initialState(reading.kind)}
+		for _, group := range append(reading.formerGroups, reading.gvr.Group) {
+			loading.byKind[schema.GroupKind{Group: group, Kind: reading.object}] = reading
+		}
+	}
+	for _, name := range m.Filenames {
+		loading.name(name)
+	}
+	if m.Kustomize != "" {
+		loading.kustomize()
+	}
+	return loading.snapshot.complete(), loading.errs
+}
+
+// initialState is Read for what people write down, even where the files hold
+// none of it; NeedsCluster for what only a running cluster has; and Absent for
+// an API that a dump shows no object of.
+func (m Manifests) initialState(kind Kind) State {
+	switch {
+	case m.AsLive && kind == NodeMetrics:
+		return Absent
+	case m.AsLive:
+		return Read
+	case kind == Nodes, kind == NodeMetrics, kind == EtcdSnapshots, kind == OpenShiftBackups:
+		return NeedsCluster
+	default:
+		return Read
+	}
+}
+
+// loading carries one read of manifests.
+type loading struct {
+	manifests Manifests
+	snapshot  *Snapshot
+	byKind    map[schema.GroupKind]reading
+	errs      []error
+}
+
+func (l *loading) fail(err error) { l.errs = append(l.errs, err) }
+
+func (l *loading) name(name string) {
+	switch {
+	case name == "-":
+		l.stream("stdin", l.manifests.Stdin)
+	case strings.HasPrefix(name, "http://"), strings.HasPrefix(name, "https://"):
+		l.build(name, newBuilder().FilenameParam(false, &resource.FilenameOptions{Filenames: []string{name}}))
+	default:
+		l.path(name)
+	}
+}
+
+// path reads a file, or the manifests of a directory.
+func (l *loading) path(name string) {
+	visitors, err := resource.ExpandPathsToFileVisitors(nil, name, l.manifests.Recursive, resource.FileExtensions, nil)
+	if err != nil {
+		l.fail(err)
+		return
+	}
+	if len(visitors) == 0 {
+		l.fail(fmt.Errorf("%s: no .yaml, .yml or .json file there (-R descends into directories)", name))
+	}
+	for _, visitor := range visitors {
+		if file, ok := visitor.(*resource.FileVisitor); ok {
+			l.file(file.Path)
+		}
+	}
+}
+
+func (l *loading) file(path string) {
+	if filepath.Base(path) == "kustomization.yaml" && l.isDirectoryRead(path) {
+		return // an input of kustomize (-k), not a manifest
+	}
+	file, err := os.Open(path)
+	if err != nil {
+		l.fail(err)
+		return
+	}
+	defer file.Close()
+	l.stream(path, file)
+}
+
+// isDirectoryRead reports whether path was found in a directory rather than
+// named.
+func (l *loading) isDirectoryRead(path string) bool {
+	for _, name := range l.manifests.Filenames {
+		if name == path {
+			return false
+		}
+	}
+	return true
+}
+
+// stream reads each YAML document by itself, so that a broken one costs itself
+// alone and every object knows its line.
+func (l *loading) stream(name string, r io.Reader) {
+	documents, err := split(r)
+	if err != nil {
+		l.fail(fmt.Errorf("%s: %w", name, err))
+	}
+	for _, doc := range documents {
+		builder := newBuilder().Stream(bytes.NewReader(doc.data), name)
+		if err := l.visit(builder, Position{File: name, Line: doc.line}); err != nil {
+			l.fail(fmt.Errorf("%s:%s", name, inFile(err, doc.line)))
+		}
+	}
+}
+
+func (l *loading) kustomize() {
+	l.build(l.manifests.Kustomize, newBuilder().FilenameParam(false, &resource.FilenameOptions{Kustomize: l.manifests.Kustomize}))
+}
+
+func (l *loading) build(name string, builder *resource.Builder) {
+	if err := l.visit(builder, Position{File: name}); err != nil {
+		l.fail(fmt.Errorf("%s: %w", name, err))
+	}
+}
+
+func newBuilder() *resource.Builder {
+	return resource.NewLocalBuilder().Unstructured().ContinueOnError().Flatten()
+}
+
+// visit takes up what a builder yields.
+func (l *loading) visit(builder *resource.Builder, at Position) error {
+	return builder.Do().Visit(func(info *resource.Info, err error) error {
+		if err != nil {
+			return err
+		}
+		object, ok := info.Object.(*unstructured.Unstructured)
+		if !ok {
+			return nil
+		}
+		return l.take(object, at)
+	})
+}
+
+// take decodes one object into its kind's type. The version does not matter:
+// where an older one differs from ours, it differs in fields we do not read.
+func (l *loading) take(object *unstructured.Unstructured, at Position) error {
+	l.snapshot.Origin.Manifests++
+	reading, known := l.byKind[object.GroupVersionKind().GroupKind()]
+	if !known {
+		return nil
+	}
+	if object.GetNamespace() == "" && !reading.clusterScoped {
+		object.SetNamespace(l.manifests.Namespace)
+	}
+	typed := reading.empty()
+	if u, ok := typed.(*unstructured.Unstructured); ok {
+		u.Object = object.Object
+	} else {
+		content := maps.Clone(object.Object)
+		if reading.form == metadata || reading.form == untypedMD {
+			content = map[string]any{"metadata": content["metadata"]}
+		}
+		if err := runtime.DefaultUnstructuredConverter.FromUnstructured(content, typed); err != nil {
+			return fmt.Errorf("%s %s: %w", object.GetKind(), object.GetName(), err)
+		}
+	}
+	if reading.kind == TLSSecrets && object.Object["type"] != "kubernetes.io/tls" {
+		return nil
+	}
+	trim(typed)
+	reading.keep(l.snapshot, typed)
+	coverage := l.snapshot.coverage[reading.kind]
+	coverage.State, coverage.Objects = Read, coverage.Objects+1
+	l.snapshot.coverage[reading.kind] = coverage
+	if accessor, err := meta.Accessor(typed); err == nil {
+		l.snapshot.sources[reading.ref(accessor)] = at
+	}
+	return nil
+}
+
+// document is one YAML document of a file.
+type document struct {
+	line int // 1-based line of its first line of content
+	data []byte
+}
+
+// maxDocument bounds one document; etcd's own limit for an object is 1.5 MiB,
+// and JSON spelled as YAML is a few times that at most.
+const maxDocument = 16 << 20
+
+// split cuts a stream at its document separators and drops documents that hold
+// nothing but comments. What was read before an error is returned with it.
+func split(r io.Reader) ([]document, error) {
+	var (
+		documents []document
+		current   document
+		hasData   bool
+	)
+	end := func() {
+		if hasData {
+			documents = append(documents, current)
+		}
+		current, hasData = document{}, false
+	}
+	lines := bufio.NewReader(r)
+	for number := 1; ; number++ {
+		line, err := lines.ReadBytes('\n')
+		if isSeparator(line) {
+			end()
+		} else if content := len(bytes.TrimSpace(line)) > 0; content || current.line > 0 {
+			comment := bytes.HasPrefix(bytes.TrimSpace(line), []byte("#"))
+			if current.line == 0 && content && !comment {
+				current.line = number
+			}
+			if current.line > 0 {
+				current.data = append(current.data, line...)
+				hasData = hasData || (content && !comment)
+			}
+		}
+		if len(current.data) > maxDocument {
+			return documents, fmt.Errorf("line %d: a document of more than %d MiB", current.line, maxDocument>>20)
+		}
+		if errors.Is(err, io.EOF) {
+			end()
+			return documents, nil
+		}
+		if err != nil {
+			return documents, err
+		}
+	}
+}
+
+func isSeparator(line []byte) bool {
+	return bytes.Equal(bytes.TrimRight(line, " \t\r\n"), []byte("---")) || bytes.HasPrefix(line, []byte("--- "))
+}
+
+// inFile words a document's error with the line in its file: the YAML parser
+// counts from the start of the document.
+func inFile(err error, firstLine int) string {
+	text := err.Error()
+	line := firstLine
+	if found := regexp.MustCompile(`line (\d+): `).FindStringSubmatchIndex(text); found != nil {
+		if offset, err := strconv.Atoi(text[found[2]:found[3]]); err == nil {
+			line, text = firstLine+offset-1, text[found[1]:]
+		}
+	}
+	return fmt.Sprintf("%d: %s", line, strings.Join(strings.Fields(text), " "))
+}

@@ -1,0 +1,106 @@
+package cluster
+
+import (
+	"strings"
+	"unique"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+)
+
+// serviceAccountVolume prefixes the volume that the ServiceAccount admission
+// plugin adds to every pod (kubernetes: plugin/pkg/admission/serviceaccount).
+const serviceAccountVolume = "kube-api-access-"
+
+// trim drops from an object what no practice reads, so that a Snapshot of a
+// large cluster stays small: managedFields, the last-applied annotation, and
+// from pods what admission added to every one of them alike.
+func trim(obj runtime.Object) {
+	accessor, err := meta.Accessor(obj)
+	if err != nil {
+		return
+	}
+	accessor.SetManagedFields(nil)
+	if annotations := accessor.GetAnnotations(); annotations[corev1.LastAppliedConfigAnnotation] != "" {
+		delete(annotations, corev1.LastAppliedConfigAnnotation)
+	}
+	if pod, ok := obj.(*corev1.Pod); ok {
+		trimPod(pod)
+	}
+}
+
+func trimPod(pod *corev1.Pod) {
+	intern(&pod.Namespace, &pod.Spec.NodeName, &pod.Spec.ServiceAccountName, &pod.Spec.SchedulerName, &pod.Spec.PriorityClassName)
+	pod.Spec.DeprecatedServiceAccount = ""
+	pod.Spec.Volumes = keep(pod.Spec.Volumes, func(v *corev1.Volume) bool {
+		return !strings.HasPrefix(v.Name, serviceAccountVolume)
+	})
+	internMap(pod.Labels)
+	internOwners(pod.OwnerReferences)
+	for _, containers := range [][]corev1.Container{pod.Spec.InitContainers, pod.Spec.Containers} {
+		for i := range containers {
+			trimContainer(&containers[i])
+		}
+	}
+	for _, statuses := range [][]corev1.ContainerStatus{pod.Status.InitContainerStatuses, pod.Status.ContainerStatuses} {
+		for i := range statuses {
+			intern(&statuses[i].Name, &statuses[i].Image, &statuses[i].ImageID)
+			statuses[i].AllocatedResources = nil
+			statuses[i].Resources = nil
+			statuses[i].VolumeMounts = nil
+		}
+	}
+	for i := range pod.Status.Conditions {
+		c := &pod.Status.Conditions[i]
+		intern((*string)(&c.Type), (*string)(&c.Status), &c.Reason)
+	}
+}
+
+func trimContainer(c *corev1.Container) {
+	intern(&c.Name, &c.Image, &c.TerminationMessagePath)
+	c.VolumeMounts = keep(c.VolumeMounts, func(m *corev1.VolumeMount) bool {
+		return !strings.HasPrefix(m.Name, serviceAccountVolume)
+	})
+	for i := range c.Env {
+		intern(&c.Env[i].Name, &c.Env[i].Value)
+	}
+	for i := range c.VolumeMounts {
+		intern(&c.VolumeMounts[i].Name, &c.VolumeMounts[i].MountPath)
+	}
+}
+
+// keep copies the wanted items, so that the unwanted ones can be freed.
+func keep[T any](items []T, wanted func(*T) bool) []T {
+	var kept []T
+	for i := range items {
+		if wanted(&items[i]) {
+			kept = append(kept, items[i])
+		}
+	}
+	return kept
+}
+
+// intern replaces strings by one shared copy of each.
+func intern(values ...*string) {
+	for _, v := range values {
+		if *v != "" {
+			*v = unique.Make(*v).Value()
+		}
+	}
+}
+
+func internMap(m map[string]string) {
+	for k, v := range m {
+		delete(m, k)
+		m[unique.Make(k).Value()] = unique.Make(v).Value()
+	}
+}
+
+func internOwners(owners []metav1.OwnerReference) {
+	for i := range owners {
+		o := &owners[i]
+		intern(&o.APIVersion, &o.Kind, &o.Name, (*string)(&o.UID))
+	}
+}

@@ -1,0 +1,19 @@
+// Package catalogue lists every practice.
+package catalogue
+
+import (
+	"github.com/kubectl-prod/kubectl-prod/pkg/practice"
+	"github.com/kubectl-prod/kubectl-prod/pkg/practice/observability"
+	"github.com/kubectl-prod/kubectl-prod/pkg/practice/resources"
+)
+
+// All are the practices, in the order of the guide.
+func All() []practice.Practice {
+	return []practice.Practice{
+		// Resource management
+		resources.MemoryLimitUnset(),
+
+		// Monitoring and observability
+		observability.RestartLoop(),
+	}
+}

@@ -1,0 +1,157 @@
+package practice
+
+import (
+	"cmp"
+	"slices"
+	"strings"
+
+	"github.com/kubectl-prod/kubectl-prod/pkg/cluster"
+	"github.com/kubectl-prod/kubectl-prod/pkg/report"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/labels"
+)
+
+// Scope narrows what a run judges.
+type Scope struct {
+	// Namespace, where set, leaves out everything outside it.
+	Namespace string
+	// Selector, where set, leaves out objects whose labels, or whose pods'
+	// labels, do not match.
+	Selector labels.Selector
+	// MinSeverity leaves out milder findings; empty keeps all.
+	MinSeverity report.Severity
+}
+
+// Needs are the kinds that judging the practices takes.
+func Needs(practices []Practice) []cluster.Kind {
+	var kinds []cluster.Kind
+	for _, p := range practices {
+		kinds = append(kinds, p.kinds()...)
+	}
+	slices.Sort(kinds)
+	return slices.Compact(kinds)
+}
+
+// kinds are all that the practice reads.
+func (p Practice) kinds() []cluster.Kind {
+	return slices.Concat(p.Needs, p.Judges, p.Uses)
+}
+
+// Evaluate judges every practice over a Snapshot and adds up the scores.
+func Evaluate(s *cluster.Snapshot, practices []Practice, scope Scope) *report.Diagnosis {
+	d := &report.Diagnosis{
+		TypeMeta: metav1.TypeMeta{APIVersion: report.GroupVersion().String(), Kind: "Diagnosis"},
+		Time:     metav1.NewTime(s.Time),
+		Origin: report.Origin{
+			Context: s.Origin.Context, Server: s.Origin.Server, Version: s.Origin.Version,
+			Namespace: scope.Namespace, Objects: s.Origin.Manifests, Nodes: len(s.Nodes),
+		},
+		Findings: []report.Finding{}, NotChecked: []report.NotChecked{},
+	}
+	if scope.Selector != nil {
+		d.Origin.Selector = scope.Selector.String()
+	}
+	inScope := scope.over(s)
+	for _, w := range s.Workloads() {
+		if inScope(w.Owner) {
+			d.Origin.Workloads++
+		}
+	}
+	gaps := &gaps{}
+	for _, p := range practices {
+		result := report.PracticeResult{ID: p.ID, Chapter: string(p.Chapter), Severity: p.Severity}
+		if gaps.note(s, p, scope) {
+			verdict := p.Check(s)
+			if verdict.NotChecked != "" {
+				gaps.add(p.ID, "not judged", verdict.NotChecked, p.ID, false)
+			} else {
+				result.Checked = true
+				result.Judged, result.Failed = count(verdict, inScope)
+				d.Findings = append(d.Findings, findings(s, p, verdict, inScope)...)
+			}
+		}
+		d.Practices = append(d.Practices, result)
+	}
+	gaps.noteUnserved(s)
+	d.NotChecked = append(d.NotChecked, gaps.causes...)
+	d.Score, d.Chapters = score(d)
+	sortFindings(d.Findings)
+	d.Findings = slices.DeleteFunc(d.Findings, func(f report.Finding) bool {
+		return scope.MinSeverity != "" && !f.Severity.AtLeast(scope.MinSeverity)
+	})
+	return d
+}
+
+// over is the scope as a question about objects. The platform's objects are in
+// scope: they are told apart, not left out.
+func (scope Scope) over(s *cluster.Snapshot) func(cluster.Ref) bool {
+	return func(ref cluster.Ref) bool {
+		if scope.Namespace != "" && ref.Namespace != scope.Namespace && ref != NamespaceRef(scope.Namespace) {
+			return false
+		}
+		if scope.Selector == nil || scope.Selector.Empty() {
+			return true
+		}
+		if w := s.WorkloadByRef(ref); w != nil {
+			return scope.Selector.Matches(labels.Set(w.Meta.Labels)) || scope.Selector.Matches(labels.Set(w.Template.Labels))
+		}
+		return scope.Selector.Matches(labels.Set(s.LabelsOf(ref)))
+	}
+}
+
+// count counts the user's objects in scope that were judged, and those of them
+// that have a finding.
+func count(v Verdict, inScope func(cluster.Ref) bool) (judged, failed int) {
+	seen := make(map[cluster.Ref]bool, len(v.Judged))
+	for _, ref := range v.Judged {
+		if !seen[ref] && !ref.IsPlatform() && inScope(ref) {
+			judged++
+		}
+		seen[ref] = true
+	}
+	failing := map[cluster.Ref]bool{}
+	for _, f := range v.Findings {
+		if !failing[f.Object] && !f.Object.IsPlatform() && inScope(f.Object) {
+			failed++
+		}
+		failing[f.Object] = true
+	}
+	return max(judged, failed), failed
+}
+
+// findings words a verdict's findings for the report.
+func findings(s *cluster.Snapshot, p Practice, v Verdict, inScope func(cluster.Ref) bool) []report.Finding {
+	var all []report.Finding
+	for _, f := range v.Findings {
+		if !inScope(f.Object) {
+			continue
+		}
+		position, _ := s.Position(f.Object)
+		all = append(all, report.Finding{
+			Practice: p.ID,
+			Chapter:  string(p.Chapter),
+			Severity: cmp.Or(f.Severity, p.Severity),
+			Object:   report.Object{APIVersion: f.Object.APIVersion, Kind: f.Object.Kind, Namespace: f.Object.Namespace, Name: f.Object.Name},
+			Path:     f.Path,
+			Message:  f.Message,
+			Fix:      cmp.Or(f.Fix, p.Fix),
+			Platform: f.Object.IsPlatform(),
+			File:     position.File,
+			Line:     position.Line,
+		})
+	}
+	return all
+}
+
+func sortFindings(all []report.Finding) {
+	slices.SortStableFunc(all, func(a, b report.Finding) int {
+		return cmp.Or(
+			cmp.Compare(a.Severity.Rank(), b.Severity.Rank()),
+			strings.Compare(a.Practice, b.Practice),
+			strings.Compare(a.Object.Namespace, b.Object.Namespace),
+			strings.Compare(a.Object.Kind, b.Object.Kind),
+			strings.Compare(a.Object.Name, b.Object.Name),
+			strings.Compare(a.Path, b.Path),
+		)
+	})
+}

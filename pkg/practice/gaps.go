@@ -1,0 +1,83 @@
+package practice
+
+import (
+	"cmp"
+	"slices"
+	"strings"
+
+	"github.com/kubectl-prod/kubectl-prod/pkg/cluster"
+	"github.com/kubectl-prod/kubectl-prod/pkg/report"
+)
+
+// gaps gathers what could not be judged, one entry a cause.
+type gaps struct {
+	causes []report.NotChecked
+}
+
+// note tells whether a practice can be judged over a Snapshot, and notes the
+// causes where it cannot, or can only in part.
+func (g *gaps) note(s *cluster.Snapshot, p Practice, scope Scope) bool {
+	if !s.Origin.Live && p.LiveOnly {
+		g.add("live state", "needs a cluster", "manifests do not show it", p.ID, false)
+		return false
+	}
+	if scope.Namespace != "" && p.ClusterScope {
+		g.add("the cluster as a whole", "out of scope", "the run is narrowed to namespace "+scope.Namespace, p.ID, false)
+		return false
+	}
+	judgeable := true
+	for _, kind := range p.Needs {
+		if !s.WasRead(kind) {
+			g.kind(s, kind, p.ID, false)
+			judgeable = false
+		}
+	}
+	read := slices.ContainsFunc(p.Judges, s.WasRead)
+	for _, kind := range p.Judges {
+		if !s.WasRead(kind) {
+			g.kind(s, kind, p.ID, read && judgeable)
+		}
+	}
+	for _, kind := range p.Uses {
+		if state := s.Coverage(kind).State; state == cluster.Forbidden || state == cluster.Failed {
+			g.kind(s, kind, p.ID, judgeable)
+		}
+	}
+	return judgeable && (read || len(p.Judges) == 0)
+}
+
+// noteUnserved adds the API groups that the server lists but cannot serve.
+func (g *gaps) noteUnserved(s *cluster.Snapshot) {
+	for _, unserved := range s.Origin.Unserved {
+		told := slices.ContainsFunc(g.causes, func(c report.NotChecked) bool {
+			group, _, _ := strings.Cut(unserved.GroupVersion, "/")
+			return strings.HasSuffix(c.Subject, "."+group)
+		})
+		if !told {
+			g.causes = append(g.causes, report.NotChecked{
+				Subject: "apiservice " + unserved.GroupVersion, State: string(cluster.Failed), Reason: unserved.Reason,
+			})
+		}
+	}
+}
+
+func (g *gaps) kind(s *cluster.Snapshot, kind cluster.Kind, practice string, partly bool) {
+	c := s.Coverage(kind)
+	g.add(string(kind), string(c.State), c.Reason, practice, partly)
+}
+
+func (g *gaps) add(subject, state, reason, practice string, partly bool) {
+	at := slices.IndexFunc(g.causes, func(c report.NotChecked) bool {
+		return c.Subject == subject && c.Reason == reason
+	})
+	if at < 0 {
+		at = len(g.causes)
+		g.causes = append(g.causes, report.NotChecked{Subject: subject, State: state, Reason: cmp.Or(reason, state)})
+	}
+	cause := &g.causes[at]
+	if partly {
+		cause.Partly = append(cause.Partly, practice)
+	} else {
+		cause.Practices = append(cause.Practices, practice)
+	}
+}

@@ -1,0 +1,3 @@
+// Package observability holds the practices of the guide's chapter
+// on monitoring and observability.
+package observability

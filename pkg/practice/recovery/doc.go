@@ -1,0 +1,3 @@
+// Package recovery holds the practices of the guide's chapter
+// on backup and disaster recovery.
+package recovery

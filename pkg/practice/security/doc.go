@@ -1,0 +1,3 @@
+// Package security holds the practices of the guide's chapter
+// on security, defense in depth.
+package security

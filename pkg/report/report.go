@@ -1,0 +1,175 @@
+// Package report holds the results that kubectl prod prints, as a versioned
+// API: what is written here is what `-o json` promises to scripts.
+package report
+
+import (
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+)
+
+// GroupVersion is the API version of every result.
+func GroupVersion() schema.GroupVersion {
+	return schema.GroupVersion{Group: "prod.kubectl.io", Version: "v1alpha1"}
+}
+
+// Diagnosis is the result of `kubectl prod doctor`.
+type Diagnosis struct {
+	metav1.TypeMeta `json:",inline"`
+
+	// Time is the moment against which ages and expiries were judged, by the
+	// API server's clock where one answered.
+	Time   metav1.Time `json:"time"`
+	Origin Origin      `json:"origin"`
+	// Score is the overall score; Chapters are in the guide's order.
+	Score    Score          `json:"score"`
+	Chapters []ChapterScore `json:"chapters"`
+	// Findings are worst first: by severity, then practice, then object.
+	Findings []Finding `json:"findings"`
+	// NotChecked tells what could not be judged, one entry a cause.
+	NotChecked []NotChecked `json:"notChecked"`
+	// Practices tells for each practice that was selected how it fared.
+	Practices []PracticeResult `json:"practices"`
+}
+
+// Origin says what was diagnosed.
+type Origin struct {
+	Context   string `json:"context,omitempty"`
+	Server    string `json:"server,omitempty"`
+	Version   string `json:"version,omitempty"`
+	Namespace string `json:"namespace,omitempty"`
+	Selector  string `json:"selector,omitempty"`
+	// Manifests names the files read instead of a cluster, and Objects counts
+	// the objects in them.
+	Manifests []string `json:"manifests,omitempty"`
+	Objects   int      `json:"objects,omitempty"`
+	// Workloads and Nodes count what was looked at.
+	Workloads int `json:"workloads"`
+	Nodes     int `json:"nodes"`
+}
+
+// Severity is how bad a finding is.
+type Severity string
+
+// The severities, worst first.
+const (
+	// Critical: an outage or a breach, now or at the next ordinary event.
+	Critical Severity = "critical"
+	// Warning: not production-grade; it will hurt some day.
+	Warning Severity = "warning"
+	// Info: worth knowing.
+	Info Severity = "info"
+)
+
+// Severities are all of them, worst first.
+func Severities() []Severity { return []Severity{Critical, Warning, Info} }
+
+// Rank orders severities: 0 is the worst.
+func (s Severity) Rank() int {
+	for rank, severity := range Severities() {
+		if s == severity {
+			return rank
+		}
+	}
+	return len(Severities())
+}
+
+// Weight is what a practice of this severity counts in a score.
+func (s Severity) Weight() int {
+	switch s {
+	case Critical:
+		return 10
+	case Warning:
+		return 3
+	default:
+		return 1
+	}
+}
+
+// AtLeast reports whether s is as bad as other, or worse.
+func (s Severity) AtLeast(other Severity) bool { return s.Rank() <= other.Rank() }
+
+// Object names an object of the cluster or of a manifest.
+type Object struct {
+	APIVersion string `json:"apiVersion"`
+	Kind       string `json:"kind"`
+	Namespace  string `json:"namespace,omitempty"`
+	Name       string `json:"name"`
+}
+
+// Finding is one thing that is not as it should be, on one object.
+type Finding struct {
+	// Practice is the ID of the practice, "memory-limit-unset".
+	Practice string   `json:"practice"`
+	Chapter  string   `json:"chapter"`
+	Severity Severity `json:"severity"`
+	Object   Object   `json:"object"`
+	// Path leads to the field, "spec.template.spec.containers[0].resources".
+	Path string `json:"path,omitempty"`
+	// Message says what is wrong, with the numbers that prove it.
+	Message string `json:"message"`
+	// Fix says what to do about it, in a sentence or as a command.
+	Fix string `json:"fix,omitempty"`
+	// Platform marks findings on the platform's own objects (kube-system and
+	// the like), which do not count in the score.
+	Platform bool `json:"platform,omitempty"`
+	// File and Line are where in the manifests the object stands.
+	File string `json:"file,omitempty"`
+	Line int    `json:"line,omitempty"`
+}
+
+// Score is a share of what was judged that is in order, by weight.
+type Score struct {
+	// Percent is 0 to 100, rounded down, so that 100 means that nothing was
+	// found; nil when nothing was judged.
+	Percent  *int `json:"percent"`
+	Critical int  `json:"critical"`
+	Warning  int  `json:"warning"`
+	Info     int  `json:"info"`
+}
+
+// ChapterScore is the score of one chapter of the guide.
+type ChapterScore struct {
+	Chapter string `json:"chapter"`
+	Title   string `json:"title"`
+	Score   `json:",inline"`
+}
+
+// NotChecked is something that could not be judged, and why. It never counts
+// as in order.
+type NotChecked struct {
+	// Subject is what could not be read or judged: a kind such as
+	// "nodes.metrics.k8s.io", an API group, or a practice.
+	Subject string `json:"subject"`
+	// State is forbidden, absent, failed, "needs a cluster" or "out of scope".
+	State  string `json:"state"`
+	Reason string `json:"reason"`
+	// Practices could not be judged at all for this cause.
+	Practices []string `json:"practices,omitempty"`
+	// Partly were judged on what could be read.
+	Partly []string `json:"partly,omitempty"`
+}
+
+// PracticeResult is how one practice fared.
+type PracticeResult struct {
+	ID       string   `json:"id"`
+	Chapter  string   `json:"chapter"`
+	Severity Severity `json:"severity"`
+	// Checked is false when it could not be judged; see NotChecked.
+	Checked bool `json:"checked"`
+	// Judged counts the objects looked at, Failed those with a finding; the
+	// platform's objects are in neither.
+	Judged int `json:"judged"`
+	Failed int `json:"failed"`
+}
+
+// DeepCopyObject makes a Diagnosis printable by kubectl's printers.
+func (d *Diagnosis) DeepCopyObject() runtime.Object {
+	clone := *d
+	clone.Origin.Manifests = append([]string(nil), d.Origin.Manifests...)
+	clone.Chapters = append([]ChapterScore(nil), d.Chapters...)
+	clone.Findings = append([]Finding(nil), d.Findings...)
+	clone.NotChecked = append([]NotChecked(nil), d.NotChecked...)
+	clone.Practices = append([]PracticeResult(nil), d.Practices...)
+	return &clone
+}
