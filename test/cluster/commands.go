@@ -1,0 +1,140 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+
+	"github.com/spf13/cobra"
+
+	"github.com/kubectl-prod/kubectl-prod/test/cluster/internal/plane"
+	"github.com/kubectl-prod/kubectl-prod/test/cluster/internal/state"
+)
+
+func newRootCommand() *cobra.Command {
+	root := &cobra.Command{
+		Use:           "cluster",
+		Short:         "A real Kubernetes on this machine in one command",
+		SilenceUsage:  true,
+		SilenceErrors: true,
+	}
+	name := root.PersistentFlags().String("name", "prod", "name of the cluster")
+	open := func() (state.Dir, error) { return state.Open(*name) }
+	root.AddCommand(newUp(open), newDown(open), newStatus(open), newKubeconfig(open), newEnv(open))
+	return root
+}
+
+// opener finds the cluster that --name names.
+type opener func() (state.Dir, error)
+
+func newUp(open opener) *cobra.Command {
+	var options plane.Options
+	cmd := &cobra.Command{
+		Use:   "up",
+		Short: "Bring the cluster up, or repair it, and wait until it can be used",
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			dir, err := open()
+			if err != nil {
+				return err
+			}
+			if options.Nodes < 0 {
+				return errors.New("--nodes must not be negative")
+			}
+			options.Progress = cmd.ErrOrStderr()
+			return plane.Up(cmd.Context(), dir, options)
+		},
+	}
+	flags := cmd.Flags()
+	flags.BoolVar(&options.Node, "node", false, "run a real node too: containerd, a kubelet and etcd as a static pod (root on Linux only)")
+	flags.IntVar(&options.Nodes, "nodes", 6, "how many nodes to simulate")
+	flags.BoolVar(&options.Fast, "fast", false, "for fleets: etcd without fsync, controllers without rate limits")
+	flags.StringVar(&options.Restore, "restore", "", "bring back the cluster that `save` wrote to this file")
+	return cmd
+}
+
+func newDown(open opener) *cobra.Command {
+	return &cobra.Command{
+		Use:   "down",
+		Short: "End the cluster and delete its state",
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			dir, err := open()
+			if err != nil {
+				return err
+			}
+			return plane.Down(cmd.Context(), dir, cmd.ErrOrStderr())
+		},
+	}
+}
+
+func newStatus(open opener) *cobra.Command {
+	return &cobra.Command{
+		Use:   "status",
+		Short: "Show the components; the exit code is 1 unless all are ready",
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			dir, err := open()
+			if err != nil {
+				return err
+			}
+			report, err := plane.Inspect(cmd.Context(), dir)
+			if err != nil {
+				return err
+			}
+			if err := report.Write(cmd.OutOrStdout()); err != nil {
+				return err
+			}
+			if !report.Healthy() {
+				return fmt.Errorf("cluster %s is not healthy; `up` repairs it", dir.Name)
+			}
+			return nil
+		},
+	}
+}
+
+func newKubeconfig(open opener) *cobra.Command {
+	return &cobra.Command{
+		Use:   "kubeconfig",
+		Short: "Print the path of the administrator's kubeconfig",
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			dir, err := existing(open)
+			if err != nil {
+				return err
+			}
+			_, err = fmt.Fprintln(cmd.OutOrStdout(), dir.Kubeconfig())
+			return err
+		},
+	}
+}
+
+func newEnv(open opener) *cobra.Command {
+	return &cobra.Command{
+		Use:     "env",
+		Short:   "Print the shell commands that point kubectl at the cluster",
+		Example: `  eval "$(go run . env)"`,
+		Args:    cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			dir, err := existing(open)
+			if err != nil {
+				return err
+			}
+			_, err = fmt.Fprintf(cmd.OutOrStdout(), "export KUBECONFIG=%q\nexport PATH=%q:\"$PATH\"\n", dir.Kubeconfig(), dir.Bin())
+			return err
+		},
+	}
+}
+
+// existing is for commands that tell where things are; it makes a missing
+// cluster an error rather than a path to nothing.
+func existing(open opener) (state.Dir, error) {
+	dir, err := open()
+	if err != nil {
+		return state.Dir{}, err
+	}
+	if _, err := os.Stat(dir.Kubeconfig()); err != nil {
+		return state.Dir{}, fmt.Errorf("there is no cluster %s: %w", dir.Name, err)
+	}
+	return dir, nil
+}

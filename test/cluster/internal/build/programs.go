@@ -1,0 +1,113 @@
+package build
+
+import "fmt"
+
+// Group is a set of programs that one Go module graph builds. Its go.mod and
+// go.sum are locks/NAME.mod and locks/NAME.sum.
+type Group struct {
+	Name     string
+	Module   string // whose version is the group's version
+	Programs []Program
+	Tags     string
+	Stamps   []string // string variables to set to the module's version
+	MinorOf  []string // packages whose gitMajor and gitMinor are set too
+}
+
+// Program is one binary to build.
+type Program struct {
+	Name    string // of the binary
+	Package string
+	Node    bool // needed only where a real node runs
+}
+
+// Groups lists all that can be built.
+func Groups() []Group {
+	return []Group{kubernetes(), etcd(), kwok(), metricsServer(), containerd(), coredns()}
+}
+
+// kubernetes must be told its version: without it the binaries call themselves
+// v0.0.0-master and kubectl fails on its own version.
+func kubernetes() Group {
+	versionPackages := []string{"k8s.io/component-base/version", "k8s.io/client-go/pkg/version"}
+	return Group{
+		Name:   "kubernetes",
+		Module: "k8s.io/kubernetes",
+		Programs: []Program{
+			{Name: "kube-apiserver", Package: "k8s.io/kubernetes/cmd/kube-apiserver"},
+			{Name: "kube-controller-manager", Package: "k8s.io/kubernetes/cmd/kube-controller-manager"},
+			{Name: "kube-scheduler", Package: "k8s.io/kubernetes/cmd/kube-scheduler"},
+			{Name: "kubectl", Package: "k8s.io/kubernetes/cmd/kubectl"},
+			{Name: "kubelet", Package: "k8s.io/kubernetes/cmd/kubelet", Node: true},
+			{Name: "kube-proxy", Package: "k8s.io/kubernetes/cmd/kube-proxy", Node: true},
+		},
+		Stamps:  []string{versionPackages[0] + ".gitVersion", versionPackages[1] + ".gitVersion"},
+		MinorOf: versionPackages,
+	}
+}
+
+func etcd() Group {
+	return Group{
+		Name:   "etcd",
+		Module: "go.etcd.io/etcd/server/v3",
+		Programs: []Program{
+			{Name: "etcd", Package: "go.etcd.io/etcd/server/v3"},
+			{Name: "etcdctl", Package: "go.etcd.io/etcd/etcdctl/v3"},
+			{Name: "etcdutl", Package: "go.etcd.io/etcd/etcdutl/v3"},
+		},
+	}
+}
+
+func kwok() Group {
+	return Group{
+		Name:     "kwok",
+		Module:   "sigs.k8s.io/kwok",
+		Programs: []Program{{Name: "kwok", Package: "sigs.k8s.io/kwok/cmd/kwok"}},
+	}
+}
+
+func metricsServer() Group {
+	return Group{
+		Name:     "metrics-server",
+		Module:   "sigs.k8s.io/metrics-server",
+		Programs: []Program{{Name: "metrics-server", Package: "sigs.k8s.io/metrics-server/cmd/metrics-server"}},
+		Stamps:   []string{"k8s.io/client-go/pkg/version.gitVersion"},
+	}
+}
+
+func containerd() Group {
+	const module = "github.com/containerd/containerd/v2"
+	return Group{
+		Name:   "containerd",
+		Module: module,
+		Programs: []Program{
+			{Name: "containerd", Package: module + "/cmd/containerd", Node: true},
+			{Name: "containerd-shim-runc-v2", Package: module + "/cmd/containerd-shim-runc-v2", Node: true},
+			{Name: "ctr", Package: module + "/cmd/ctr", Node: true},
+		},
+		Tags:   "no_btrfs,no_devmapper,no_zfs", // they need C libraries
+		Stamps: []string{module + "/version.Version"},
+	}
+}
+
+func coredns() Group {
+	return Group{
+		Name:     "coredns",
+		Module:   "github.com/coredns/coredns",
+		Programs: []Program{{Name: "coredns", Package: "github.com/coredns/coredns", Node: true}},
+	}
+}
+
+// ldflags strips the binary, which halves its size, and stamps the version.
+func (g Group) ldflags(version string) string {
+	flags := "-s -w"
+	for _, variable := range g.Stamps {
+		flags += fmt.Sprintf(" -X %s=%s", variable, version)
+	}
+	for _, pkg := range g.MinorOf {
+		var major, minor, patch int
+		if _, err := fmt.Sscanf(version, "v%d.%d.%d", &major, &minor, &patch); err == nil {
+			flags += fmt.Sprintf(" -X %s.gitMajor=%d -X %s.gitMinor=%d -X %s.gitTreeState=clean -X %s.gitCommit=", pkg, major, pkg, minor, pkg, pkg)
+		}
+	}
+	return flags
+}

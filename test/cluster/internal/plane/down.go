@@ -1,0 +1,48 @@
+package plane
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/kubectl-prod/kubectl-prod/test/cluster/internal/state"
+)
+
+// stopGrace is short, since what the processes hold is about to be deleted.
+const stopGrace = 5 * time.Second
+
+// Down ends what Up started and deletes the cluster's state. It is harmless when
+// there is no such cluster.
+func Down(ctx context.Context, dir state.Dir, progress io.Writer) error {
+	unlock, err := acquire(ctx, dir)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	_, exists, err := dir.Load()
+	if err != nil {
+		return err
+	}
+	if err := down(ctx, dir); err != nil {
+		return err
+	}
+	if exists {
+		fmt.Fprintf(progress, "cluster %s is down\n", dir.Name)
+	} else {
+		fmt.Fprintf(progress, "there is no cluster %s\n", dir.Name)
+	}
+	return nil
+}
+
+func down(ctx context.Context, dir state.Dir) error {
+	names, err := dir.Processes().Names()
+	if err != nil {
+		return err
+	}
+	if err := dir.Processes().Stop(ctx, stopGrace, names...); err != nil {
+		return err
+	}
+	// The lock file stays: another command may be waiting on it.
+	return dir.Remove()
+}
