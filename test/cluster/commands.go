@@ -20,7 +20,7 @@ func newRootCommand() *cobra.Command {
 	}
 	name := root.PersistentFlags().String("name", "prod", "name of the cluster")
 	open := func() (state.Dir, error) { return state.Open(*name) }
-	root.AddCommand(newUp(open), newDown(open), newStatus(open), newKubeconfig(open), newEnv(open))
+	root.AddCommand(newUp(open), newDown(open), newStatus(open), newKubeconfig(open), newEnv(open), newSave(open))
 	return root
 }
 
@@ -122,6 +122,21 @@ func newEnv(open opener) *cobra.Command {
 			}
 			_, err = fmt.Fprintf(cmd.OutOrStdout(), "export KUBECONFIG=%q\nexport PATH=%q:\"$PATH\"\n", dir.Kubeconfig(), dir.Bin())
 			return err
+		},
+	}
+}
+
+func newSave(open opener) *cobra.Command {
+	return &cobra.Command{
+		Use:   "save FILE",
+		Short: "Write etcd's data and the cluster's certificates and keys to a tar file, for `up --restore`",
+		Args:  cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			dir, err := open()
+			if err != nil {
+				return err
+			}
+			return plane.Save(cmd.Context(), dir, args[0], cmd.ErrOrStderr())
 		},
 	}
 }

@@ -92,13 +92,9 @@ func repair(ctx context.Context, dir state.Dir, settings state.Settings, options
 }
 
 func create(ctx context.Context, dir state.Dir, options Options) error {
-	settings := state.Settings{Node: options.Node, Nodes: options.Nodes, Fast: options.Fast, Ports: map[string]int{}}
-	free, err := ports.Free(len(portNames()))
+	settings, err := chooseSettings(options)
 	if err != nil {
 		return err
-	}
-	for i, name := range portNames() {
-		settings.Ports[name] = free[i]
 	}
 	if err := dir.Make(); err != nil {
 		return err
@@ -107,6 +103,28 @@ func create(ctx context.Context, dir state.Dir, options Options) error {
 		return err
 	}
 	return bringUp(ctx, dir, settings, options)
+}
+
+func chooseSettings(options Options) (state.Settings, error) {
+	settings := state.Settings{Node: options.Node, Nodes: options.Nodes, Fast: options.Fast, Ports: map[string]int{}}
+	if options.Restore != "" {
+		saved, err := savedSettings(options.Restore)
+		if err != nil {
+			return state.Settings{}, err
+		}
+		if saved.Node != options.Node {
+			return state.Settings{}, fmt.Errorf("%s was saved with --node=%t: restore it so", options.Restore, saved.Node)
+		}
+		settings.Nodes, settings.NodeName = saved.Nodes, saved.NodeName
+	}
+	free, err := ports.Free(len(portNames()))
+	if err != nil {
+		return state.Settings{}, err
+	}
+	for i, name := range portNames() {
+		settings.Ports[name] = free[i]
+	}
+	return settings, nil
 }
 
 func bringUp(ctx context.Context, dir state.Dir, settings state.Settings, options Options) error {

@@ -10,7 +10,7 @@ import (
 )
 
 // stopGrace is short, since what the processes hold is about to be deleted.
-const stopGrace = 5 * time.Second
+const stopGrace = time.Second
 
 // Down ends what Up started and deletes the cluster's state. It is harmless when
 // there is no such cluster.
