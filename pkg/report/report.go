@@ -3,6 +3,8 @@
 package report
 
 import (
+	"strings"
+
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
@@ -172,4 +174,14 @@ func (d *Diagnosis) DeepCopyObject() runtime.Object {
 	clone.NotChecked = append([]NotChecked(nil), d.NotChecked...)
 	clone.Practices = append([]PracticeResult(nil), d.Practices...)
 	return &clone
+}
+
+// String is how kubectl names the object: kind.group/name, or kind/name for
+// the core group.
+func (o Object) String() string {
+	kind := strings.ToLower(o.Kind)
+	if gv, err := schema.ParseGroupVersion(o.APIVersion); err == nil && gv.Group != "" {
+		kind += "." + gv.Group
+	}
+	return kind + "/" + o.Name
 }

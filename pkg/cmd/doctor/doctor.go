@@ -1,0 +1,277 @@
+// Package doctor is `kubectl prod doctor`.
+package doctor
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/cli-runtime/pkg/genericclioptions"
+	"k8s.io/cli-runtime/pkg/genericiooptions"
+	"k8s.io/client-go/rest"
+
+	"github.com/kubectl-prod/kubectl-prod/pkg/cluster"
+	"github.com/kubectl-prod/kubectl-prod/pkg/cmd/exit"
+	"github.com/kubectl-prod/kubectl-prod/pkg/practice"
+	"github.com/kubectl-prod/kubectl-prod/pkg/practice/catalogue"
+	"github.com/kubectl-prod/kubectl-prod/pkg/report"
+)
+
+// requestTimeout bounds one request where --request-timeout does not: a page
+// of a large cluster takes a second, so half a minute means a sick server.
+const requestTimeout = 30 * time.Second
+
+// Options are what `kubectl prod doctor` was asked.
+type Options struct {
+	genericiooptions.IOStreams
+	Config  *genericclioptions.ConfigFlags
+	Version string // of this plugin, for the user agent
+
+	Filenames []string
+	Kustomize string
+	Recursive bool
+
+	AllNamespaces bool
+	Selector      string
+	Check, Skip   []string
+	Severity      string
+
+	Print           PrintOptions
+	FailOn          string
+	RequireComplete bool
+	Timeout         time.Duration
+
+	practices []practice.Practice
+	scope     practice.Scope
+}
+
+const example = `  # What is wrong with this cluster?
+  kubectl prod doctor
+
+  # One namespace, every finding with its field
+  kubectl prod doctor -n shop -o wide
+
+  # Manifests, before they reach a cluster; any warning fails the build
+  helm template ./chart | kubectl prod doctor -f - --fail-on warning
+
+  # Some practices only, for a script
+  kubectl prod doctor --check security,pdb-missing -o json`
+
+// NewCommand is `kubectl prod doctor`.
+func NewCommand(config *genericclioptions.ConfigFlags, streams genericiooptions.IOStreams, version string) *cobra.Command {
+	o := &Options{IOStreams: streams, Config: config, Version: version}
+	cmd := &cobra.Command{
+		Use:   "doctor",
+		Short: "Find what is not production-grade, and what is on fire",
+		Long: `Find what is not production-grade, and what is on fire.
+
+doctor reads the cluster of the current context once (all namespaces, unless -n
+narrows it) or manifests (-f, -k), judges them by the practices of
+"kubectl prod doctor list", and changes nothing. What it could not read it
+tells as not checked; that never counts as in order.
+
+Exit codes: 0, no finding at or above --fail-on; 1, some; 2, doctor could not
+do its job (or not all of it, with --require-complete).`,
+		Example: example,
+		Args:    noArguments,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := o.Complete(cmd); err != nil {
+				return err
+			}
+			return o.Run(cmd.Context())
+		},
+	}
+	o.addFlags(cmd)
+	cmd.AddCommand(newExplainCommand(streams), newListCommand(streams))
+	return cmd
+}
+
+func noArguments(cmd *cobra.Command, args []string) error {
+	if len(args) > 0 {
+		return fmt.Errorf("doctor takes no argument, and got %q (to narrow it: -n NAMESPACE, -l SELECTOR, --check ID)", args[0])
+	}
+	return nil
+}
+
+func (o *Options) addFlags(cmd *cobra.Command) {
+	flags := cmd.Flags()
+	flags.StringSliceVarP(&o.Filenames, "filename", "f", nil, "Judge manifests instead of a cluster: files, directories, URLs, or - for standard input")
+	flags.StringVarP(&o.Kustomize, "kustomize", "k", "", "Judge the manifests that kustomize builds from a directory")
+	flags.BoolVarP(&o.Recursive, "recursive", "R", false, "Descend into the directories of -f")
+	flags.BoolVarP(&o.AllNamespaces, "all-namespaces", "A", false, "Judge all namespaces (the default without -n)")
+	flags.StringVarP(&o.Selector, "selector", "l", "", "Judge only objects with these labels; of a workload, its own or its pods'")
+	flags.StringSliceVar(&o.Check, "check", nil, "Judge only these practices or chapters")
+	flags.StringSliceVar(&o.Skip, "skip", nil, "Leave out these practices or chapters")
+	flags.StringVar(&o.Severity, "severity", "", "Show only findings this bad or worse: critical, warning or info")
+	flags.StringVar(&o.FailOn, "fail-on", string(report.Critical), "Exit with 1 on findings this bad or worse: critical, warning, info or none")
+	flags.BoolVar(&o.RequireComplete, "require-complete", false, "Exit with 2 when something could not be read")
+	flags.DurationVar(&o.Timeout, "timeout", 2*time.Minute, "Stop reading after this long and report what was read by then")
+	o.Print.AddFlags(cmd)
+	o.completions(cmd)
+}
+
+// Complete resolves the flags, without a word to the cluster.
+func (o *Options) Complete(cmd *cobra.Command) error {
+	if err := o.Print.Complete(o.IOStreams); err != nil {
+		return err
+	}
+	if o.AllNamespaces && *o.Config.Namespace != "" {
+		return errors.New("-A and -n exclude each other")
+	}
+	if len(o.Filenames) > 0 && o.Kustomize != "" {
+		return errors.New("-f and -k exclude each other")
+	}
+	if o.Recursive && len(o.Filenames) == 0 {
+		return errors.New("-R goes with -f")
+	}
+	if o.Timeout <= 0 {
+		return fmt.Errorf("--timeout must be more than nothing, and is %s", o.Timeout)
+	}
+	if err := oneOf("--severity", o.Severity, "", "critical", "warning", "info"); err != nil {
+		return err
+	}
+	if err := oneOf("--fail-on", o.FailOn, "critical", "warning", "info", "none"); err != nil {
+		return err
+	}
+	selector, err := labels.Parse(o.Selector)
+	if err != nil {
+		return fmt.Errorf("-l %q does not parse: %w", o.Selector, err)
+	}
+	o.scope = practice.Scope{Namespace: *o.Config.Namespace, Selector: selector, MinSeverity: report.Severity(o.Severity)}
+	o.practices, err = choose(catalogue.All(), o.Check, o.Skip)
+	return err
+}
+
+func oneOf(flag, value string, allowed ...string) error {
+	if slices.Contains(allowed, value) {
+		return nil
+	}
+	shown := slices.DeleteFunc(slices.Clone(allowed), func(s string) bool { return s == "" })
+	return fmt.Errorf("%s takes %s, and got %q", flag, strings.Join(shown, ", "), value)
+}
+
+// Run reads, judges and prints. The error carries the exit code.
+func (o *Options) Run(ctx context.Context) error {
+	snapshot, unread, err := o.read(ctx)
+	if err != nil {
+		return err
+	}
+	diagnosis := practice.Evaluate(snapshot, o.practices, o.scope)
+	diagnosis.Origin.Manifests = o.manifests()
+	if err := o.Print.Printer().Diagnosis(o.Out, diagnosis); err != nil {
+		return err
+	}
+	for _, err := range unread {
+		fmt.Fprintf(o.ErrOut, "error: %v\n", err)
+	}
+	return o.outcome(ctx, diagnosis, len(unread))
+}
+
+func (o *Options) manifests() []string {
+	if o.Kustomize != "" {
+		return []string{o.Kustomize}
+	}
+	return o.Filenames
+}
+
+// read fills the Snapshot; unread are manifests that could not be read.
+func (o *Options) read(ctx context.Context) (snapshot *cluster.Snapshot, unread []error, err error) {
+	if len(o.manifests()) > 0 {
+		namespace := *o.Config.Namespace
+		if namespace == "" {
+			namespace = "default"
+		}
+		snapshot, unread = cluster.Manifests{
+			Filenames: o.Filenames, Kustomize: o.Kustomize, Recursive: o.Recursive,
+			Namespace: namespace, Stdin: o.In, Time: time.Now(),
+		}.Load()
+		// With manifests, -n names where they go; it narrows nothing.
+		o.scope.Namespace = ""
+		if snapshot.Origin.Manifests == 0 {
+			unread = append(unread, fmt.Errorf("no object in %s", strings.Join(o.manifests(), ", ")))
+			return nil, nil, errors.Join(unread...)
+		}
+		return snapshot, unread, nil
+	}
+	config, err := o.restConfig()
+	if err != nil {
+		return nil, nil, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, o.Timeout)
+	defer cancel()
+	progress := newProgress(o.ErrOut)
+	defer progress.clear()
+	snapshot, err = cluster.Live{
+		Config: config, Context: o.contextName(), Namespace: o.scope.Namespace, Progress: progress.page,
+	}.Load(ctx, practice.Needs(o.practices))
+	if err != nil {
+		return nil, nil, err
+	}
+	if namespace := o.scope.Namespace; namespace != "" && snapshot.WasRead(cluster.Namespaces) && snapshot.Namespace(namespace) == nil {
+		return nil, nil, fmt.Errorf("namespace %q does not exist in context %q (kubectl get namespaces lists them)", namespace, o.contextName())
+	}
+	return snapshot, nil, nil
+}
+
+func (o *Options) restConfig() (*rest.Config, error) {
+	config, err := o.Config.ToRESTConfig()
+	if err != nil {
+		return nil, fmt.Errorf("%w (KUBECONFIG, --kubeconfig or --context choose a cluster; -f judges manifests without one)", err)
+	}
+	if config.Timeout == 0 {
+		config.Timeout = requestTimeout
+	}
+	config.UserAgent = "kubectl-prod/" + o.Version
+	return config, nil
+}
+
+// contextName is the kubeconfig context in use; "" inside a cluster.
+func (o *Options) contextName() string {
+	if *o.Config.Context != "" {
+		return *o.Config.Context
+	}
+	raw, err := o.Config.ToRawKubeConfigLoader().RawConfig()
+	if err != nil {
+		return ""
+	}
+	return raw.CurrentContext
+}
+
+// outcome is the exit code, as an error.
+func (o *Options) outcome(ctx context.Context, d *report.Diagnosis, unread int) error {
+	switch {
+	case ctx.Err() != nil:
+		return exit.With(exit.Interrupted, "interrupted: the report above covers what was read by then")
+	case unread > 0:
+		return exit.With(exit.Failed, "")
+	case o.RequireComplete && incomplete(d):
+		return exit.With(exit.Failed, "not everything could be checked, and --require-complete was asked for")
+	case o.FailOn != "none" && found(d, report.Severity(o.FailOn)):
+		return exit.With(exit.Found, "")
+	default:
+		return nil
+	}
+}
+
+// incomplete reports whether something could not be read that is there to be
+// read: an API that a cluster lacks, or a scope that was asked for, is no gap.
+func incomplete(d *report.Diagnosis) bool {
+	return slices.ContainsFunc(d.NotChecked, func(n report.NotChecked) bool {
+		return n.State == string(cluster.Forbidden) || n.State == string(cluster.Failed)
+	})
+}
+
+func found(d *report.Diagnosis, atLeast report.Severity) bool {
+	counts := map[report.Severity]int{report.Critical: d.Score.Critical, report.Warning: d.Score.Warning, report.Info: d.Score.Info}
+	for severity, n := range counts {
+		if n > 0 && severity.AtLeast(atLeast) {
+			return true
+		}
+	}
+	return false
+}

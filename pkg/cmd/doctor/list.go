@@ -1,0 +1,53 @@
+package doctor
+
+import (
+	"github.com/spf13/cobra"
+	"k8s.io/cli-runtime/pkg/genericiooptions"
+
+	"github.com/kubectl-prod/kubectl-prod/pkg/practice"
+	"github.com/kubectl-prod/kubectl-prod/pkg/practice/catalogue"
+)
+
+func newListCommand(streams genericiooptions.IOStreams) *cobra.Command {
+	var print PrintOptions
+	cmd := &cobra.Command{
+		Use:   "list [ID|CHAPTER...]",
+		Short: "List the practices",
+		RunE: func(_ *cobra.Command, args []string) error {
+			if err := print.Complete(streams); err != nil {
+				return err
+			}
+			chosen, err := choose(catalogue.All(), args, nil)
+			if err != nil {
+				return err
+			}
+			return print.Printer().Catalogue(streams.Out, practice.Describe(chosen))
+		},
+		ValidArgsFunction: completePractices,
+	}
+	print.AddFlags(cmd)
+	return cmd
+}
+
+func newExplainCommand(streams genericiooptions.IOStreams) *cobra.Command {
+	var print PrintOptions
+	cmd := &cobra.Command{
+		Use:     "explain ID...",
+		Short:   "Say why a practice matters, how it is judged and how to mend it",
+		Example: "  kubectl prod doctor explain pdb-blocks-drain",
+		Args:    cobra.MinimumNArgs(1),
+		RunE: func(_ *cobra.Command, args []string) error {
+			if err := print.Complete(streams); err != nil {
+				return err
+			}
+			chosen, err := choose(catalogue.All(), args, nil)
+			if err != nil {
+				return err
+			}
+			return print.Printer().Explanation(streams.Out, practice.Describe(chosen))
+		},
+		ValidArgsFunction: completePractices,
+	}
+	print.AddFlags(cmd)
+	return cmd
+}

@@ -1,0 +1,126 @@
+// Package cmd is the face of the plugin: the root command and, below it, one
+// package a verb.
+package cmd
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"strings"
+	"syscall"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+	"k8s.io/cli-runtime/pkg/genericclioptions"
+	"k8s.io/cli-runtime/pkg/genericiooptions"
+
+	"github.com/kubectl-prod/kubectl-prod/pkg/cmd/doctor"
+	"github.com/kubectl-prod/kubectl-prod/pkg/cmd/exit"
+	"github.com/kubectl-prod/kubectl-prod/pkg/cmd/version"
+)
+
+// completer is the name under which kubectl 1.26 and later runs a plugin's
+// completion (kubectl: pkg/cmd/plugin_completion.go). The same binary answers
+// to it, so that a link is all there is to install.
+const completer = "kubectl_complete-prod"
+
+// Main runs the plugin with the process's arguments and returns its exit code.
+// release is the version of a release build, "" otherwise.
+func Main(streams genericiooptions.IOStreams, args []string, release string) int {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	root := NewCommand(streams, version.Current(release))
+	root.SetArgs(arguments(args))
+	err := root.ExecuteContext(ctx)
+	if err != nil && err.Error() != "" {
+		fmt.Fprintf(streams.ErrOut, "error: %v\n", err)
+	}
+	if ctx.Err() != nil && exit.Code(err) != exit.Clean {
+		return exit.Interrupted
+	}
+	return exit.Code(err)
+}
+
+// arguments are the command's words; run as the completer, cobra's completion
+// of them.
+func arguments(args []string) []string {
+	if len(args) == 0 {
+		return nil
+	}
+	if strings.TrimSuffix(filepath.Base(args[0]), ".exe") == completer {
+		return append([]string{cobra.ShellCompRequestCmd}, args[1:]...)
+	}
+	return args[1:]
+}
+
+// NewCommand is `kubectl prod`.
+func NewCommand(streams genericiooptions.IOStreams, info version.Info) *cobra.Command {
+	root := &cobra.Command{
+		Use:   "prod",
+		Short: "Keep Kubernetes production-grade",
+		Long: `Keep Kubernetes production-grade.
+
+doctor finds what is not production-grade, and what is on fire. It reads the
+current context and changes nothing.
+
+Flags go after "kubectl prod": kubectl refuses flags before a plugin's name.`,
+		Annotations:   map[string]string{cobra.CommandDisplayNameAnnotation: "kubectl prod"},
+		SilenceErrors: true,
+		SilenceUsage:  true,
+		Args:          unknownVerb,
+		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	root.SetIn(streams.In)
+	root.SetOut(streams.Out)
+	root.SetErr(streams.ErrOut)
+	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
+		return fmt.Errorf("%w (see %s --help)", err, cmd.CommandPath())
+	})
+
+	config := genericclioptions.NewConfigFlags(true).WithWarningPrinter(streams)
+	config.AddFlags(root.PersistentFlags())
+	root.PersistentFlags().VisitAll(hide)
+	completeConnection(root, config)
+	root.AddCommand(
+		doctor.NewCommand(config, streams, info.Version),
+		version.NewCommand(streams, info),
+		newOptionsCommand(root),
+	)
+	return root
+}
+
+// hide keeps kubectl's two dozen connection flags out of every help text;
+// `kubectl prod options` lists them, as `kubectl options` does.
+func hide(flag *pflag.Flag) { flag.Hidden = flag.Name != "namespace" && flag.Name != "context" }
+
+func unknownVerb(cmd *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return nil
+	}
+	text := fmt.Sprintf("unknown command %q for %q", args[0], cmd.CommandPath())
+	if similar := cmd.SuggestionsFor(args[0]); len(similar) > 0 {
+		text += ": did you mean " + strings.Join(similar, " or ") + "?"
+	}
+	return errors.New(text)
+}
+
+func newOptionsCommand(root *cobra.Command) *cobra.Command {
+	return &cobra.Command{
+		Use:   "options",
+		Short: "List the flags that every command takes",
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			flags := pflag.NewFlagSet("options", pflag.ContinueOnError)
+			root.PersistentFlags().VisitAll(func(flag *pflag.Flag) {
+				shown := *flag
+				shown.Hidden = false
+				flags.AddFlag(&shown)
+			})
+			_, err := fmt.Fprintf(cmd.OutOrStdout(), "These flags work with every command:\n\n%s", flags.FlagUsages())
+			return err
+		},
+	}
+}

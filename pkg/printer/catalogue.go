@@ -1,0 +1,82 @@
+package printer
+
+import (
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/kubectl-prod/kubectl-prod/pkg/report"
+)
+
+func (o Options) catalogueTable(w io.Writer, c *report.Catalogue) error {
+	header := []string{"ID", "CHAPTER", "SEVERITY", "JUDGED FROM", "TITLE"}
+	if o.Format == "wide" {
+		header = []string{"ID", "CHAPTER", "SEVERITY", "JUDGED FROM", "READS", "TITLE"}
+	}
+	var rows [][]string
+	for _, p := range c.Items {
+		from := "manifests, cluster"
+		if p.LiveOnly {
+			from = "cluster"
+		}
+		row := []string{p.ID, p.Chapter, o.severity(p.Severity), from}
+		if o.Format == "wide" {
+			row = append(row, strings.Join(p.Reads, ","))
+		}
+		rows = append(rows, append(row, p.Title))
+	}
+	if o.NoHeaders {
+		header = nil
+	}
+	return o.table(w, header, rows)
+}
+
+// explainWidth keeps running text readable on wide terminals.
+const explainWidth = 80
+
+func (o Options) explain(w io.Writer, c *report.Catalogue) error {
+	for i, p := range c.Items {
+		if i > 0 {
+			fmt.Fprintln(w)
+		}
+		from := "manifests or a cluster"
+		if p.LiveOnly {
+			from = "a cluster"
+		}
+		fmt.Fprintf(w, "%s   %s   %s\n%s\n", o.paint(bold, p.ID), o.severity(p.Severity), p.Chapter, p.Title)
+		for _, part := range []struct{ heading, text string }{
+			{"Why it matters", p.Reason},
+			{"How it is judged", p.Judged + " Judged from " + from + "."},
+			{"How to mend it", p.Fix},
+			{"What it reads", strings.Join(p.Reads, ", ")},
+		} {
+			fmt.Fprintf(w, "\n%s\n", o.paint(bold, part.heading))
+			for _, line := range wrap(part.text, explainWidth-2) {
+				fmt.Fprintf(w, "  %s\n", line)
+			}
+		}
+		fmt.Fprintf(w, "\n%s\n", o.paint(bold, "Sources"))
+		for _, source := range p.Sources {
+			fmt.Fprintf(w, "  %s\n", source)
+		}
+	}
+	return nil
+}
+
+// wrap breaks text into lines of at most width characters, at spaces.
+func wrap(text string, width int) []string {
+	var lines []string
+	line := ""
+	for _, word := range strings.Fields(text) {
+		switch {
+		case line == "":
+			line = word
+		case len(line)+1+len(word) > width:
+			lines = append(lines, line)
+			line = word
+		default:
+			line += " " + word
+		}
+	}
+	return append(lines, line)
+}

@@ -1,0 +1,310 @@
+package printer
+
+import (
+	"cmp"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+
+	"github.com/kubectl-prod/kubectl-prod/pkg/report"
+)
+
+// How much the overview shows; -o wide shows everything.
+const (
+	worstPractices = 12
+	worstObjects   = 5
+)
+
+// overview is the screen of one look: what was diagnosed, the verdict, what is
+// worst, the score by chapter, and what to type next.
+func (o Options) overview(w io.Writer, d *report.Diagnosis) error {
+	sections := []func(io.Writer, *report.Diagnosis) error{
+		o.heading, o.practices, o.chapters, o.objects, o.notChecked, o.next,
+	}
+	return inSections(w, d, sections)
+}
+
+// everyFinding lists what the overview sums up.
+func (o Options) everyFinding(w io.Writer, d *report.Diagnosis) error {
+	sections := []func(io.Writer, *report.Diagnosis) error{o.heading, o.findings, o.platformFindings, o.chapters, o.notChecked}
+	if o.NoHeaders {
+		sections = []func(io.Writer, *report.Diagnosis) error{o.findings, o.platformFindings}
+	}
+	return inSections(w, d, sections)
+}
+
+// inSections prints sections with an empty line between those that say
+// something.
+func inSections(w io.Writer, d *report.Diagnosis, sections []func(io.Writer, *report.Diagnosis) error) error {
+	written := false
+	for _, section := range sections {
+		var b strings.Builder
+		if err := section(&b, d); err != nil {
+			return err
+		}
+		if b.Len() == 0 {
+			continue
+		}
+		if written {
+			fmt.Fprintln(w)
+		}
+		written = true
+		if _, err := io.WriteString(w, b.String()); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (o Options) heading(w io.Writer, d *report.Diagnosis) error {
+	fmt.Fprintln(w, subject(d.Origin))
+	verdict := "score " + o.score(d.Score) + "/100"
+	if d.Score.Percent == nil {
+		verdict = "no score: nothing could be judged"
+	}
+	fmt.Fprintf(w, "%s   %s", o.paint(bold, verdict), o.counts(d.Score))
+	if unchecked := unchecked(d); unchecked > 0 {
+		fmt.Fprintf(w, "   %d of %d practices not checked", unchecked, len(d.Practices))
+	}
+	_, err := fmt.Fprintln(w)
+	return err
+}
+
+// subject says what was diagnosed, on one line.
+func subject(origin report.Origin) string {
+	workloads := count(origin.Workloads, "workload")
+	if len(origin.Manifests) > 0 {
+		return escape(fmt.Sprintf("manifests %s   %s, %s", strings.Join(origin.Manifests, " "), count(origin.Objects, "object"), workloads))
+	}
+	scope := "all namespaces"
+	if origin.Namespace != "" {
+		scope = "namespace " + origin.Namespace
+	}
+	if origin.Selector != "" {
+		scope += ", " + origin.Selector
+	}
+	return escape(fmt.Sprintf("context %s", cmp.Or(origin.Context, "(in cluster)"))) + gap +
+		escape(strings.TrimSpace(origin.Server+" "+origin.Version)) + gap +
+		escape(fmt.Sprintf("%s: %s, %s", scope, workloads, count(origin.Nodes, "node")))
+}
+
+// counts words how many findings there are of each severity.
+func (o Options) counts(s report.Score) string {
+	if s.Critical+s.Warning+s.Info == 0 {
+		return "nothing found in what was checked"
+	}
+	var parts []string
+	for _, of := range []struct {
+		severity report.Severity
+		number   int
+	}{{report.Critical, s.Critical}, {report.Warning, s.Warning}, {report.Info, s.Info}} {
+		if of.number > 0 {
+			parts = append(parts, fmt.Sprintf("%d %s", of.number, o.severity(of.severity)))
+		}
+	}
+	return strings.Join(parts, ", ")
+}
+
+func unchecked(d *report.Diagnosis) int {
+	n := 0
+	for _, p := range d.Practices {
+		if !p.Checked {
+			n++
+		}
+	}
+	return n
+}
+
+// group is the findings that a row sums up.
+type group struct {
+	worst   report.Finding
+	objects int
+	counts  map[report.Severity]int
+}
+
+// groups sums findings up by a key, worst group first, platform aside.
+func groups[K comparable](findings []report.Finding, key func(report.Finding) K) []group {
+	at := map[K]int{}
+	seen := map[any]bool{}
+	var all []group
+	for _, f := range findings {
+		if f.Platform {
+			continue
+		}
+		k := key(f)
+		if _, ok := at[k]; !ok {
+			at[k] = len(all)
+			all = append(all, group{worst: f, counts: map[report.Severity]int{}})
+		}
+		g := &all[at[k]]
+		g.counts[f.Severity]++
+		if of := [2]any{k, f.Object}; !seen[of] {
+			seen[of] = true
+			g.objects++
+		}
+	}
+	slices.SortStableFunc(all, func(a, b group) int {
+		return cmp.Or(
+			cmp.Compare(b.counts[report.Critical], a.counts[report.Critical]),
+			cmp.Compare(b.counts[report.Warning], a.counts[report.Warning]),
+			cmp.Compare(b.counts[report.Info], a.counts[report.Info]),
+		)
+	})
+	return all
+}
+
+// practices lists the worst practices, each with its worst example.
+func (o Options) practices(w io.Writer, d *report.Diagnosis) error {
+	all := groups(d.Findings, func(f report.Finding) string { return f.Practice })
+	var rows [][]string
+	for _, g := range all[:min(len(all), worstPractices)] {
+		rows = append(rows, []string{
+			o.severity(g.worst.Severity), g.worst.Practice, fmt.Sprint(g.objects),
+			objectName(g.worst.Object) + ": " + escape(g.worst.Message),
+		})
+	}
+	if err := o.table(w, []string{"SEVERITY", "PRACTICE", "OBJECTS", "WORST"}, rows); err != nil {
+		return err
+	}
+	if more := len(all) - worstPractices; more > 0 {
+		fmt.Fprintf(w, "… and %s more\n", count(more, "practice"))
+	}
+	return nil
+}
+
+func (o Options) chapters(w io.Writer, d *report.Diagnosis) error {
+	var rows [][]string
+	for _, c := range d.Chapters {
+		if c.Percent != nil || c.Critical+c.Warning+c.Info > 0 {
+			rows = append(rows, []string{c.Title, o.score(c.Score), fmt.Sprint(c.Critical), fmt.Sprint(c.Warning), fmt.Sprint(c.Info)})
+		}
+	}
+	return o.table(w, []string{"CHAPTER", "SCORE", "CRITICAL", "WARNING", "INFO"}, rows)
+}
+
+func (o Options) objects(w io.Writer, d *report.Diagnosis) error {
+	all := groups(d.Findings, func(f report.Finding) report.Object { return f.Object })
+	var rows [][]string
+	for _, g := range all[:min(len(all), worstObjects)] {
+		rows = append(rows, []string{
+			objectName(g.worst.Object), fmt.Sprint(g.counts[report.Critical]), fmt.Sprint(g.counts[report.Warning]), fmt.Sprint(g.counts[report.Info]),
+		})
+	}
+	return o.table(w, []string{"WORST OBJECTS", "CRITICAL", "WARNING", "INFO"}, rows)
+}
+
+// findings lists the user's findings; the platform's stand by themselves.
+func (o Options) findings(w io.Writer, d *report.Diagnosis) error { return o.list(w, d, false) }
+
+func (o Options) platformFindings(w io.Writer, d *report.Diagnosis) error {
+	var b strings.Builder
+	if err := o.list(&b, d, true); err != nil || b.Len() == 0 {
+		return err
+	}
+	fmt.Fprint(w, "The platform's own objects, not counted in the score:\n", b.String())
+	return nil
+}
+
+func (o Options) list(w io.Writer, d *report.Diagnosis, platform bool) error {
+	header := []string{"SEVERITY", "PRACTICE", "NAMESPACE", "OBJECT", "WHERE", "MESSAGE"}
+	var rows [][]string
+	for _, f := range d.Findings {
+		if f.Platform == platform {
+			rows = append(rows, []string{
+				o.severity(f.Severity), f.Practice, escape(cmp.Or(f.Object.Namespace, "-")), escape(f.Object.String()),
+				escape(cmp.Or(location(f), "-")), escape(f.Message),
+			})
+		}
+	}
+	if o.NoHeaders {
+		header = nil
+	}
+	return o.table(w, header, rows)
+}
+
+// location is the place to edit: a line of a manifest, else a field.
+func location(f report.Finding) string {
+	if f.File != "" {
+		return fmt.Sprintf("%s:%d", f.File, f.Line)
+	}
+	return f.Path
+}
+
+func (o Options) notChecked(w io.Writer, d *report.Diagnosis) error {
+	var rows [][]string
+	for _, n := range d.NotChecked {
+		practices := slices.Clone(n.Practices)
+		for _, p := range n.Partly {
+			practices = append(practices, p+" (in part)")
+		}
+		named := strings.Join(practices, ", ")
+		if len(practices) > 3 {
+			named = fmt.Sprintf("%s, … %d more", strings.Join(practices[:2], ", "), len(practices)-2)
+		}
+		rows = append(rows, []string{escape(n.Subject), n.State, cmp.Or(named, "-"), escape(n.Reason)})
+	}
+	return o.table(w, []string{"NOT CHECKED", "WHY", "PRACTICES", "REASON"}, rows)
+}
+
+// next names the commands that lead on from here.
+func (o Options) next(w io.Writer, d *report.Diagnosis) error {
+	var platform int
+	for _, f := range d.Findings {
+		if f.Platform {
+			platform++
+		}
+	}
+	if platform > 0 {
+		fmt.Fprintf(w, "%s on the platform's own objects not counted (-o wide lists them)\n", count(platform, "finding"))
+	}
+	all := groups(d.Findings, func(f report.Finding) string { return f.Practice })
+	if len(all) == 0 {
+		return nil
+	}
+	worst := all[0].worst
+	rows := [][]string{{"  kubectl prod doctor explain " + worst.Practice, "why it matters, how it is judged, how to mend it"}}
+	if worst.Fix != "" && strings.HasPrefix(worst.Fix, "kubectl ") {
+		rows = append(rows, []string{"  " + escape(worst.Fix), "what " + objectName(worst.Object) + " needs first"})
+	}
+	rows = append(rows, []string{"  kubectl prod doctor -o wide" + flags(d.Origin), "every finding, with its field or line"})
+	fmt.Fprintln(w, "Next:")
+	unbounded := o
+	unbounded.Width = 0
+	return unbounded.table(w, nil, rows)
+}
+
+// flags repeat the scope of this run for the next.
+func flags(origin report.Origin) string {
+	var b strings.Builder
+	for _, file := range origin.Manifests {
+		b.WriteString(" -f " + escape(file))
+	}
+	if origin.Namespace != "" && len(origin.Manifests) == 0 {
+		b.WriteString(" -n " + escape(origin.Namespace))
+	}
+	if origin.Selector != "" {
+		b.WriteString(" -l " + escape(origin.Selector))
+	}
+	return b.String()
+}
+
+// objectName is an object on one line: namespace and kubectl's name for it.
+func objectName(object report.Object) string {
+	if object.APIVersion == "" {
+		return "the cluster"
+	}
+	name := strings.ToLower(object.Kind) + "/" + object.Name
+	if object.Namespace != "" {
+		name = object.Namespace + " " + name
+	}
+	return escape(name)
+}
+
+// count words a number of things.
+func count(n int, thing string) string {
+	if n == 1 {
+		return "1 " + thing
+	}
+	return fmt.Sprintf("%d %ss", n, thing)
+}

@@ -1,0 +1,137 @@
+// Package printer writes reports: as tables for people, and in kubectl's own
+// formats for scripts. It is the only package that knows tablewriter.
+package printer
+
+import (
+	"fmt"
+	"io"
+	"strconv"
+	"strings"
+	"unicode"
+
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/cli-runtime/pkg/genericclioptions"
+	"k8s.io/cli-runtime/pkg/printers"
+
+	"github.com/kubectl-prod/kubectl-prod/pkg/report"
+)
+
+// Options say how to print.
+type Options struct {
+	// Format is the value of -o: "" or table, wide, name, or one of kubectl's
+	// (json, yaml, kyaml, jsonpath=…, go-template=… and their -file forms).
+	Format string
+	// Color allows ANSI colours.
+	Color bool
+	// Width is the terminal's width, at which the table's last column is cut;
+	// 0 never cuts.
+	Width int
+	// NoHeaders leaves the header row out of wide and list tables.
+	NoHeaders bool
+}
+
+// Formats are the values of -o, for help and completion.
+func Formats() []string {
+	return []string{"table", "wide", "json", "yaml", "kyaml", "name", "jsonpath=", "jsonpath-file=", "go-template=", "go-template-file="}
+}
+
+// Validate is an error when the format does not exist or does not parse.
+func (o Options) Validate() error {
+	if o.human() || o.Format == "name" {
+		return nil
+	}
+	_, err := o.kubectl()
+	return err
+}
+
+func (o Options) human() bool { return o.Format == "" || o.Format == "table" || o.Format == "wide" }
+
+// kubectl is kubectl's own printer for the format.
+func (o Options) kubectl() (printers.ResourcePrinter, error) {
+	flags := genericclioptions.NewPrintFlags("")
+	format := o.Format
+	flags.OutputFormat = &format
+	printer, err := flags.ToPrinter()
+	if genericclioptions.IsNoCompatiblePrinterError(err) {
+		return nil, fmt.Errorf("unknown output format %q: -o takes %s", o.Format, strings.Join(Formats(), ", "))
+	}
+	return printer, err
+}
+
+// Diagnosis prints the result of doctor.
+func (o Options) Diagnosis(w io.Writer, d *report.Diagnosis) error {
+	switch {
+	case o.Format == "name":
+		return names(w, d)
+	case o.Format == "wide":
+		return o.everyFinding(w, d)
+	case o.human():
+		return o.overview(w, d)
+	default:
+		return o.object(w, d)
+	}
+}
+
+// Catalogue prints the practices as a table.
+func (o Options) Catalogue(w io.Writer, c *report.Catalogue) error {
+	switch {
+	case o.Format == "name":
+		for _, p := range c.Items {
+			if _, err := fmt.Fprintln(w, p.ID); err != nil {
+				return err
+			}
+		}
+		return nil
+	case o.human():
+		return o.catalogueTable(w, c)
+	default:
+		return o.object(w, c)
+	}
+}
+
+// Explanation prints each practice of a catalogue in full.
+func (o Options) Explanation(w io.Writer, c *report.Catalogue) error {
+	if !o.human() {
+		return o.object(w, c)
+	}
+	return o.explain(w, c)
+}
+
+func (o Options) object(w io.Writer, object runtime.Object) error {
+	printer, err := o.kubectl()
+	if err != nil {
+		return err
+	}
+	return printer.PrintObj(object, w)
+}
+
+// names prints each object that has a finding once, worst first, as kubectl
+// takes it.
+func names(w io.Writer, d *report.Diagnosis) error {
+	printed := map[report.Object]bool{}
+	for _, f := range d.Findings {
+		if printed[f.Object] || f.Object.APIVersion == "" {
+			continue
+		}
+		printed[f.Object] = true
+		if _, err := fmt.Fprintln(w, escape(f.Object.String())); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// escape makes text of the cluster safe for a terminal and keeps it on a line:
+// control characters, and the invisible ones that reorder or hide text, are
+// written out (CVE-2021-25743).
+func escape(text string) string {
+	var b strings.Builder
+	for _, r := range strings.Join(strings.Fields(text), " ") {
+		if unicode.IsPrint(r) {
+			b.WriteRune(r)
+		} else {
+			b.WriteString(strings.Trim(strconv.QuoteRune(r), "'"))
+		}
+	}
+	return b.String()
+}

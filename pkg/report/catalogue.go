@@ -1,0 +1,35 @@
+package report
+
+import (
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+)
+
+// Catalogue is the result of `kubectl prod doctor list` and, with one item, of
+// `kubectl prod doctor explain`.
+type Catalogue struct {
+	metav1.TypeMeta `json:",inline"`
+	Items           []Practice `json:"items"`
+}
+
+// Practice is one practice of the catalogue, as its declaration tells it.
+type Practice struct {
+	ID       string   `json:"id"`
+	Title    string   `json:"title"`
+	Chapter  string   `json:"chapter"`
+	Severity Severity `json:"severity"`
+	// LiveOnly practices cannot be judged from manifests.
+	LiveOnly bool     `json:"liveOnly"`
+	Reason   string   `json:"reason"`
+	Judged   string   `json:"judged"`
+	Fix      string   `json:"fix"`
+	Reads    []string `json:"reads"`
+	Sources  []string `json:"sources"`
+}
+
+// DeepCopyObject makes a Catalogue printable by kubectl's printers.
+func (c *Catalogue) DeepCopyObject() runtime.Object {
+	clone := *c
+	clone.Items = append([]Practice(nil), c.Items...)
+	return &clone
+}
