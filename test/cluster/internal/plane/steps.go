@@ -129,9 +129,14 @@ func (c *cluster) applyAddOns(ctx context.Context) error {
 	return apply(ctx, c.clients.dynamic, manifests)
 }
 
+// startRest begins with the nodes and ends with metrics-server, so that its first
+// round already finds something to measure.
 func (c *cluster) startRest(ctx context.Context) error {
-	if err := c.startAll(ctx, c.controllerManager(), c.scheduler(), c.kwok(), c.metricsServer()); err != nil {
+	if err := c.ensureNodes(ctx); err != nil {
 		return err
 	}
-	return c.ensureNodes(ctx)
+	if err := c.startAll(ctx, c.controllerManager(), c.scheduler(), c.kwok()); err != nil {
+		return err
+	}
+	return c.startAll(ctx, c.metricsServer())
 }

@@ -15,8 +15,12 @@ import (
 func (c *cluster) awaitUsable(ctx context.Context) error {
 	var last error
 	err := wait.PollUntilContextTimeout(ctx, pollInterval, startTimeout, true, func(ctx context.Context) (bool, error) {
-		last = c.usable(ctx)
-		return last == nil, nil
+		now := c.usable(ctx)
+		if now != nil && (last == nil || now.Error() != last.Error()) {
+			fmt.Fprintf(c.progress, "  %v\n", now)
+		}
+		last = now
+		return now == nil, nil
 	})
 	if err != nil && ctx.Err() == nil {
 		return fmt.Errorf("after %s: %w", startTimeout, last)
