@@ -11,9 +11,10 @@ import (
 // Certificate is a certificate's public facts; never a key.
 type Certificate struct {
 	// Use says what the certificate is for, "API server's serving certificate".
-	Use      string
-	Subject  string
-	NotAfter time.Time
+	Use       string
+	Subject   string
+	NotBefore time.Time
+	NotAfter  time.Time
 }
 
 // CertificateIn reads the first certificate of PEM data, which in a chain is
@@ -33,7 +34,7 @@ func CertificateIn(use string, data []byte) (Certificate, bool) {
 }
 
 func certificateOf(use string, parsed *x509.Certificate) Certificate {
-	return Certificate{Use: use, Subject: parsed.Subject.CommonName, NotAfter: parsed.NotAfter}
+	return Certificate{Use: use, Subject: parsed.Subject.CommonName, NotBefore: parsed.NotBefore, NotAfter: parsed.NotAfter}
 }
 
 // connectionCertificates are the two ends of the connection just made: what

@@ -65,6 +65,20 @@ func (s *Snapshot) Workloads() []*Workload { return s.workloads }
 // WorkloadsIn are the Workloads of one namespace.
 func (s *Snapshot) WorkloadsIn(namespace string) []*Workload { return s.byNamespace[namespace] }
 
+// PopulatedNamespaces are the names of the namespaces in which something runs
+// pods, sorted. Of manifests, only those that they declare: of the others the
+// files cannot tell what they hold.
+func (s *Snapshot) PopulatedNamespaces() []string {
+	var names []string
+	for name := range s.byNamespace {
+		if s.Origin.Live || s.Namespace(name) != nil {
+			names = append(names, name)
+		}
+	}
+	slices.Sort(names)
+	return names
+}
+
 // WorkloadByRef finds a Workload by its Owner or Self; nil when there is none.
 func (s *Snapshot) WorkloadByRef(ref Ref) *Workload { return s.byRef[ref] }
 
@@ -250,10 +264,13 @@ func (s *Snapshot) indexScalers() {
 		if w := s.scaled(hpa.Namespace, target.APIVersion, target.Kind, target.Name); w != nil {
 			w.Autoscaler = hpa
 			w.Scaler = "HorizontalPodAutoscaler " + hpa.Name
+			if owner := metav1.GetControllerOfNoCopy(hpa); owner != nil {
+				w.Scaler = owner.Kind + " " + owner.Name // as KEDA's ScaledObject
+			}
 		}
 	}
-	s.indexCustomScalers(s.ScaledObjects, "scaleTargetRef")
-	s.indexCustomScalers(s.VerticalScalers, "targetRef")
+	s.indexCustomScalers(s.ScaledObjects, "scaleTargetRef", func(w *Workload) *string { return &w.Scaler })
+	s.indexCustomScalers(s.VerticalScalers, "targetRef", func(w *Workload) *string { return &w.VerticalScaler })
 	for _, w := range s.workloads {
 		if group, ok := w.Meta.Labels["serving.knative.dev/service"]; ok && w.Scaler == "" {
 			w.Scaler = "Knative Service " + group
@@ -261,15 +278,17 @@ func (s *Snapshot) indexScalers() {
 	}
 }
 
-func (s *Snapshot) indexCustomScalers(scalers []*unstructured.Unstructured, field string) {
+func (s *Snapshot) indexCustomScalers(scalers []*unstructured.Unstructured, field string, name func(*Workload) *string) {
 	for _, scaler := range scalers {
-		ref, _, _ := unstructured.NestedStringMap(scaler.Object, "spec", field)
-		kind := ref["kind"]
+		ref, _, _ := unstructured.NestedMap(scaler.Object, "spec", field)
+		kind, _ := ref["kind"].(string)
 		if kind == "" {
 			kind = "Deployment" // KEDA's default
 		}
-		if w := s.scaled(scaler.GetNamespace(), ref["apiVersion"], kind, ref["name"]); w != nil && w.Autoscaler == nil {
-			w.Scaler = scaler.GetKind() + " " + scaler.GetName()
+		apiVersion, _ := ref["apiVersion"].(string)
+		target, _ := ref["name"].(string)
+		if w := s.scaled(scaler.GetNamespace(), apiVersion, kind, target); w != nil {
+			*name(w) = scaler.GetKind() + " " + scaler.GetName()
 		}
 	}
 }

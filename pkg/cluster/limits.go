@@ -18,12 +18,26 @@ func (s *Snapshot) Resources(c Container) corev1.ResourceRequirements {
 	for _, lr := range s.limitRanges[c.Workload.Self.Namespace] {
 		for _, item := range lr.Spec.Limits {
 			if item.Type == corev1.LimitTypeContainer {
-				fill(effective.Limits, item.Default)
-				fill(effective.Requests, item.DefaultRequest)
+				limits, requests := itemDefaults(item)
+				fill(effective.Limits, limits)
+				fill(effective.Requests, requests)
 			}
 		}
 	}
 	return effective
+}
+
+// itemDefaults are a LimitRange's default limits and requests, filled as the
+// API server fills them when it stores one, which in manifests is still to
+// come (kubernetes: pkg/apis/core/v1, SetDefaults_LimitRangeItem).
+func itemDefaults(item corev1.LimitRangeItem) (limits, requests corev1.ResourceList) {
+	limits, requests = corev1.ResourceList{}, corev1.ResourceList{}
+	fill(limits, item.Default)
+	fill(limits, item.Max)
+	fill(requests, item.DefaultRequest)
+	fill(requests, limits)
+	fill(requests, item.Min)
+	return limits, requests
 }
 
 // fill sets what is not set.

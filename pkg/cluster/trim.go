@@ -16,7 +16,8 @@ const serviceAccountVolume = "kube-api-access-"
 
 // trim drops from an object what no practice reads, so that a Snapshot of a
 // large cluster stays small: managedFields, the last-applied annotation, and
-// from pods what admission added to every one of them alike.
+// from pods what admission added to every one of them alike. From Secrets it
+// drops everything but certificates, so that nothing can print a key.
 func trim(obj runtime.Object) {
 	accessor, err := meta.Accessor(obj)
 	if err != nil {
@@ -26,8 +27,24 @@ func trim(obj runtime.Object) {
 	if annotations := accessor.GetAnnotations(); annotations[corev1.LastAppliedConfigAnnotation] != "" {
 		delete(annotations, corev1.LastAppliedConfigAnnotation)
 	}
-	if pod, ok := obj.(*corev1.Pod); ok {
-		trimPod(pod)
+	switch obj := obj.(type) {
+	case *corev1.Pod:
+		trimPod(obj)
+	case *corev1.Secret:
+		trimSecret(obj)
+	}
+}
+
+// trimSecret keeps the one entry that is public, with stringData merged into
+// data as the API server does.
+func trimSecret(secret *corev1.Secret) {
+	crt, set := secret.Data[corev1.TLSCertKey]
+	if text, over := secret.StringData[corev1.TLSCertKey]; over {
+		crt, set = []byte(text), true
+	}
+	secret.Data, secret.StringData = nil, nil
+	if set {
+		secret.Data = map[string][]byte{corev1.TLSCertKey: crt}
 	}
 }
 

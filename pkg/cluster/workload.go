@@ -31,6 +31,8 @@ type Workload struct {
 	TemplatePath string
 	// Replicas is how many pods are wanted; nil for kinds without a count.
 	Replicas *int32
+	// Selector is Self's own selector of pods; nil where Self has none.
+	Selector *metav1.LabelSelector
 
 	// Pods are those of the Workload that the Snapshot holds.
 	Pods []*corev1.Pod
@@ -40,9 +42,11 @@ type Workload struct {
 	Budgets []*policyv1.PodDisruptionBudget
 	// Autoscaler scales Self or Owner, if one does.
 	Autoscaler *autoscalingv2.HorizontalPodAutoscaler
-	// Scaler names what scales the Workload other than by hand: its
-	// HorizontalPodAutoscaler, ScaledObject, VerticalPodAutoscaler or Knative.
+	// Scaler names what chooses the number of pods other than a person: the
+	// Workload's HorizontalPodAutoscaler, ScaledObject or Knative Service.
 	Scaler string
+	// VerticalScaler names the VerticalPodAutoscaler that sizes its pods.
+	VerticalScaler string
 }
 
 // Container is one container of a Workload's template.
@@ -85,21 +89,33 @@ func (w *Workload) IsPlatform() bool { return w.Owner.IsPlatform() }
 // a Job has not.
 func (w *Workload) HasReplicas() bool { return w.Replicas != nil }
 
+// IsStatic reports whether the Workload is a static pod, which its node's
+// kubelet runs from a file: no API object of it can be edited.
+func (w *Workload) IsStatic() bool {
+	_, mirror := w.Template.Annotations[corev1.MirrorPodAnnotationKey]
+	return mirror && w.Self.Kind == "Pod"
+}
+
 // newWorkload fills what does not depend on other objects.
 func newWorkload(ref Ref, meta *metav1.ObjectMeta, template *corev1.PodTemplateSpec, path string, replicas *int32) *Workload {
 	return &Workload{Owner: ref, Self: ref, Meta: meta, Template: template, TemplatePath: path, Replicas: replicas}
 }
 
+func (w *Workload) selecting(selector *metav1.LabelSelector) *Workload {
+	w.Selector = selector
+	return w
+}
+
 func deploymentWorkload(d *appsv1.Deployment) *Workload {
-	return newWorkload(RefOf("apps/v1", "Deployment", &d.ObjectMeta), &d.ObjectMeta, &d.Spec.Template, "spec.template.spec", orOne(d.Spec.Replicas))
+	return newWorkload(RefOf("apps/v1", "Deployment", &d.ObjectMeta), &d.ObjectMeta, &d.Spec.Template, "spec.template.spec", orOne(d.Spec.Replicas)).selecting(d.Spec.Selector)
 }
 
 func statefulSetWorkload(s *appsv1.StatefulSet) *Workload {
-	return newWorkload(RefOf("apps/v1", "StatefulSet", &s.ObjectMeta), &s.ObjectMeta, &s.Spec.Template, "spec.template.spec", orOne(s.Spec.Replicas))
+	return newWorkload(RefOf("apps/v1", "StatefulSet", &s.ObjectMeta), &s.ObjectMeta, &s.Spec.Template, "spec.template.spec", orOne(s.Spec.Replicas)).selecting(s.Spec.Selector)
 }
 
 func daemonSetWorkload(d *appsv1.DaemonSet) *Workload {
-	return newWorkload(RefOf("apps/v1", "DaemonSet", &d.ObjectMeta), &d.ObjectMeta, &d.Spec.Template, "spec.template.spec", nil)
+	return newWorkload(RefOf("apps/v1", "DaemonSet", &d.ObjectMeta), &d.ObjectMeta, &d.Spec.Template, "spec.template.spec", nil).selecting(d.Spec.Selector)
 }
 
 func jobWorkload(j *batchv1.Job) *Workload {

@@ -11,7 +11,11 @@ import (
 func All() []practice.Practice {
 	return []practice.Practice{
 		// Resource management
+		resources.CPURequestUnset(),
+		resources.MemoryRequestUnset(),
 		resources.MemoryLimitUnset(),
+		resources.HPATargetMissing(),
+		resources.HPAMissing(),
 
 		// Monitoring and observability
 		observability.RestartLoop(),

@@ -22,7 +22,7 @@ func MemoryLimitUnset() practice.Practice {
 		Severity: report.Warning,
 		Reason: "Memory cannot be throttled: when a node runs out of it, the kernel kills, and not always the container that leaked. " +
 			"A limit turns a leak that takes a node down into the restart of one container.",
-		Judged: "Each container of each workload's template, init containers included. A LimitRange that sets a default limit in the namespace counts.",
+		Judged: "Each container of each workload's template, init containers included. A LimitRange that sets a default limit in the namespace counts, and so does a limit of the pod as a whole.",
 		Fix:    "set resources.limits.memory above the container's peak, with a margin",
 		Sources: []string{
 			"https://kubernetes.io/docs/concepts/configuration/manage-resources-containers/",
@@ -30,7 +30,7 @@ func MemoryLimitUnset() practice.Practice {
 		Judges: cluster.WorkloadKinds(),
 		Uses:   []cluster.Kind{cluster.LimitRanges},
 		Check: practice.EachContainer(func(s *cluster.Snapshot, c cluster.Container) []practice.Finding {
-			if _, set := s.Resources(c).Limits[corev1.ResourceMemory]; set {
+			if _, set := s.Resources(c).Limits[corev1.ResourceMemory]; set || podLimits(c.Workload, corev1.ResourceMemory) {
 				return nil
 			}
 			return []practice.Finding{practice.On(c.Workload.Owner, c.Path+".resources.limits.memory",
