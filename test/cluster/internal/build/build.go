@@ -86,7 +86,11 @@ func (c Cache) jobs(node bool) ([]job, error) {
 			})
 		}
 	}
-	return jobs, nil
+	if !node {
+		return jobs, nil
+	}
+	own, err := c.imageJobs()
+	return append(jobs, own...), err
 }
 
 func missing(jobs []job) []job {

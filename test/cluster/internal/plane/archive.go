@@ -93,7 +93,7 @@ func (c *cluster) restore(ctx context.Context, archive string) error {
 		return err
 	}
 	snapshot := filepath.Join(c.dir.Path, snapshotEntry)
-	peer := c.url("https", portEtcdPeer, "")
+	peer := fmt.Sprintf("https://%s:%s", c.etcdAddress(), c.port(portEtcdPeer))
 	if err := c.tool(ctx, "etcdutl", "snapshot", "restore", snapshot,
 		"--data-dir="+c.dir.EtcdData(),
 		"--name="+etcdMember,

@@ -12,6 +12,7 @@ import (
 	"github.com/gofrs/flock"
 
 	"github.com/kubectl-prod/kubectl-prod/test/cluster/internal/build"
+	"github.com/kubectl-prod/kubectl-prod/test/cluster/internal/machine"
 	"github.com/kubectl-prod/kubectl-prod/test/cluster/internal/ports"
 	"github.com/kubectl-prod/kubectl-prod/test/cluster/internal/state"
 )
@@ -92,6 +93,11 @@ func repair(ctx context.Context, dir state.Dir, settings state.Settings, options
 }
 
 func create(ctx context.Context, dir state.Dir, options Options) error {
+	if options.Node {
+		if err := machine.Preflight(dir); err != nil {
+			return err
+		}
+	}
 	settings, err := chooseSettings(options)
 	if err != nil {
 		return err
@@ -115,7 +121,10 @@ func chooseSettings(options Options) (state.Settings, error) {
 		if saved.Node != options.Node {
 			return state.Settings{}, fmt.Errorf("%s was saved with --node=%t: restore it so", options.Restore, saved.Node)
 		}
-		settings.Nodes, settings.NodeName = saved.Nodes, saved.NodeName
+		settings.Nodes = saved.Nodes
+	}
+	if settings.Node {
+		settings.NodeName, settings.NodeIP = machine.NodeName, machine.NodeIP
 	}
 	free, err := ports.Free(len(portNames()))
 	if err != nil {

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strconv"
 
+	"github.com/kubectl-prod/kubectl-prod/test/cluster/internal/pki"
 	"github.com/kubectl-prod/kubectl-prod/test/cluster/internal/proc"
 	"github.com/kubectl-prod/kubectl-prod/test/cluster/internal/state"
 )
@@ -33,6 +34,7 @@ const (
 	portMetricsServer     = "metrics-server"
 	portKubelet           = "kubelet"
 	portKubeletHealth     = "kubelet-health"
+	portContainerd        = "containerd"
 	portProxyHealth       = "kube-proxy-health"
 	portProxyMetrics      = "kube-proxy-metrics"
 )
@@ -40,7 +42,7 @@ const (
 func portNames() []string {
 	return []string{
 		portEtcd, portEtcdPeer, portEtcdMetrics, portAPIServer, portControllerManager, portScheduler,
-		portKwok, portMetricsServer, portKubelet, portKubeletHealth, portProxyHealth, portProxyMetrics,
+		portKwok, portMetricsServer, portKubelet, portKubeletHealth, portContainerd, portProxyHealth, portProxyMetrics,
 	}
 }
 
@@ -48,11 +50,12 @@ func portNames() []string {
 type component struct {
 	name   string // also of the program
 	args   []string
+	env    []string
 	health string // URL that answers 200 when the component does its work
 }
 
 func (c component) spec(programs map[string]string) proc.Spec {
-	return proc.Spec{Name: c.name, Path: programs[c.name], Args: c.args}
+	return proc.Spec{Name: c.name, Path: programs[c.name], Args: c.args, Env: c.env}
 }
 
 // layout knows everything that the arguments of the components depend on.
@@ -67,14 +70,30 @@ func (l layout) url(scheme, port, path string) string {
 	return fmt.Sprintf("%s://127.0.0.1:%s%s", scheme, l.port(port), path)
 }
 
+// etcd runs as a process where there is no real node, and there as a static pod
+// with the same arguments.
 func (l layout) etcd() component {
-	pki := l.dir.PKI()
-	peer := l.url("https", portEtcdPeer, "")
-	c := component{name: "etcd", health: l.url("http", portEtcdMetrics, "/readyz"), args: []string{
+	return component{
+		name:   "etcd",
+		health: l.url("http", portEtcdMetrics, "/readyz"),
+		args:   l.etcdArgs(l.dir.PKI(), l.dir.EtcdData(), "127.0.0.1"),
+	}
+}
+
+// etcdArgs are kubeadm's. A member that advertises another address than
+// loopback listens on both.
+func (l layout) etcdArgs(pki pki.Dir, data, advertise string) []string {
+	clientURL := fmt.Sprintf("https://%s:%s", advertise, l.port(portEtcd))
+	listen := l.url("https", portEtcd, "")
+	if clientURL != listen {
+		listen += "," + clientURL
+	}
+	peer := fmt.Sprintf("https://%s:%s", advertise, l.port(portEtcdPeer))
+	args := []string{
 		"--name=" + etcdMember,
-		"--data-dir=" + l.dir.EtcdData(),
-		"--listen-client-urls=" + l.url("https", portEtcd, ""),
-		"--advertise-client-urls=" + l.url("https", portEtcd, ""),
+		"--data-dir=" + data,
+		"--listen-client-urls=" + listen,
+		"--advertise-client-urls=" + clientURL,
 		"--listen-peer-urls=" + peer,
 		"--initial-advertise-peer-urls=" + peer,
 		"--initial-cluster=" + etcdMember + "=" + peer,
@@ -88,11 +107,12 @@ func (l layout) etcd() component {
 		"--peer-trusted-ca-file=" + pki.Cert("etcd/ca"),
 		"--peer-client-cert-auth=true",
 		"--snapshot-count=10000",
-	}}
-	if l.settings.Fast {
-		c.args = append(c.args, "--unsafe-no-fsync", "--quota-backend-bytes=8589934592")
+		"--watch-progress-notify-interval=5s",
 	}
-	return c
+	if l.settings.Fast {
+		args = append(args, "--unsafe-no-fsync", "--quota-backend-bytes=8589934592")
+	}
+	return args
 }
 
 // apiServer has kubeadm's flags. Aggregated APIs are reached by resolving their

@@ -6,6 +6,7 @@ import (
 	"io"
 	"time"
 
+	"github.com/kubectl-prod/kubectl-prod/test/cluster/internal/machine"
 	"github.com/kubectl-prod/kubectl-prod/test/cluster/internal/state"
 )
 
@@ -36,11 +37,22 @@ func Down(ctx context.Context, dir state.Dir, progress io.Writer) error {
 }
 
 func down(ctx context.Context, dir state.Dir) error {
-	names, err := dir.Processes().Names()
+	processes := dir.Processes()
+	node := machine.Machine{Dir: dir}
+	if err := processes.Stop(ctx, stopGrace, "kubelet"); err != nil {
+		return err
+	}
+	if err := node.EndPods(ctx); err != nil {
+		return err
+	}
+	names, err := processes.Names()
 	if err != nil {
 		return err
 	}
-	if err := dir.Processes().Stop(ctx, stopGrace, names...); err != nil {
+	if err := processes.Stop(ctx, stopGrace, names...); err != nil {
+		return err
+	}
+	if err := node.Remove(ctx); err != nil {
 		return err
 	}
 	// The lock file stays: another command may be waiting on it.

@@ -69,12 +69,16 @@ func Inspect(ctx context.Context, dir state.Dir) (Report, error) {
 }
 
 func (c *cluster) components() []component {
-	return []component{c.etcd(), c.apiServer(), c.controllerManager(), c.scheduler(), c.kwok(), c.metricsServer()}
+	parts := []component{c.etcd(), c.apiServer(), c.controllerManager(), c.scheduler(), c.kwok(), c.metricsServer()}
+	if c.settings.Node {
+		parts = append([]component{c.containerd(), c.kubelet()}, parts...)
+	}
+	return parts
 }
 
 func (c *cluster) inspect(ctx context.Context, part component) Line {
 	pid, running := c.dir.Processes().PID(part.name)
-	if !running {
+	if !running && !c.inPod(part) {
 		return Line{Component: part.name, Problem: "not running"}
 	}
 	line := Line{Component: part.name, PID: pid}
@@ -83,6 +87,9 @@ func (c *cluster) inspect(ctx context.Context, part component) Line {
 	}
 	return line
 }
+
+// inPod tells whether the component is a static pod and thus no process of ours.
+func (c *cluster) inPod(part component) bool { return c.settings.Node && part.name == "etcd" }
 
 func (c *cluster) inspectUsable(ctx context.Context) Line {
 	line := Line{Component: "nodes and metrics"}

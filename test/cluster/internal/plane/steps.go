@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/kubectl-prod/kubectl-prod/test/cluster/internal/build"
 	nodefast "sigs.k8s.io/kwok/kustomize/stage/node/fast"
 	heartbeat "sigs.k8s.io/kwok/kustomize/stage/node/heartbeat-with-lease"
 	podfast "sigs.k8s.io/kwok/kustomize/stage/pod/fast"
@@ -27,9 +28,16 @@ func (c *cluster) steps(archive string) []step {
 	if archive != "" {
 		steps = append(steps, step{"restoring the snapshot", func(ctx context.Context) error { return c.restore(ctx, archive) }})
 	}
+	steps = append(steps, step{"writing certificates and configuration", c.writeFiles})
+	if c.settings.Node {
+		steps = append(steps,
+			step{"preparing this machine", c.prepareMachine},
+			step{"starting containerd", c.startContainerd},
+			step{"starting the kubelet, and etcd in a pod", c.startKubelet})
+	} else {
+		steps = append(steps, step{"starting etcd", c.startEtcd})
+	}
 	return append(steps,
-		step{"writing certificates and configuration", c.writeFiles},
-		step{"starting etcd", c.startEtcd},
 		step{"starting the API server", c.startAPIServer},
 		step{"applying add-ons", c.applyAddOns},
 		step{"starting controllers and nodes", c.startRest},
@@ -93,6 +101,9 @@ func (c *cluster) writeKwokConfig() error {
 // linkPrograms fills the directory that `env` puts on the PATH.
 func (c *cluster) linkPrograms() error {
 	for name, target := range c.programs {
+		if strings.HasPrefix(name, build.ImageProgram("")) {
+			continue // runs in pods alone
+		}
 		link := filepath.Join(c.dir.Bin(), name)
 		if err := os.Remove(link); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return fmt.Errorf("replacing %s: %w", link, err)

@@ -1,0 +1,68 @@
+// Command web is a well-behaved HTTP server on port 8080 (or $PORT): on SIGTERM
+// it answers what is in flight and ends with code 0. /healthz answers "ok"; any
+// other path answers the pod's name. `web echo WORD…` prints the words, so that
+// `kubectl exec` has something to run in an image without a shell.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+	"time"
+)
+
+func main() {
+	if len(os.Args) > 1 && os.Args[1] == "echo" {
+		fmt.Println(strings.Join(os.Args[2:], " "))
+		return
+	}
+	if err := serve(); err != nil {
+		fmt.Fprintln(os.Stderr, "web:", err)
+		os.Exit(1)
+	}
+}
+
+func serve() error {
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
+	defer stop()
+	server := &http.Server{Addr: ":" + port(), Handler: http.HandlerFunc(answer), ReadHeaderTimeout: 5 * time.Second}
+	failed := make(chan error, 1)
+	go func() { failed <- server.ListenAndServe() }()
+	fmt.Println("web: listening on", server.Addr)
+	select {
+	case err := <-failed:
+		return fmt.Errorf("listening: %w", err)
+	case <-ctx.Done():
+	}
+	fmt.Println("web: ending")
+	drain, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	if err := server.Shutdown(drain); err != nil && !errors.Is(err, http.ErrServerClosed) {
+		return fmt.Errorf("draining: %w", err)
+	}
+	return nil
+}
+
+func answer(w http.ResponseWriter, r *http.Request) {
+	if r.URL.Path == "/healthz" {
+		fmt.Fprintln(w, "ok")
+		return
+	}
+	name, err := os.Hostname()
+	if err != nil {
+		name = "unknown"
+	}
+	fmt.Fprintln(w, "hello from", name)
+}
+
+func port() string {
+	if port := os.Getenv("PORT"); port != "" {
+		return port
+	}
+	return "8080"
+}

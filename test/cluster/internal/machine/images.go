@@ -1,0 +1,128 @@
+package machine
+
+import (
+	"archive/tar"
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"path"
+	"runtime"
+
+	"github.com/google/go-containerregistry/pkg/name"
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/empty"
+	"github.com/google/go-containerregistry/pkg/v1/mutate"
+	"github.com/google/go-containerregistry/pkg/v1/tarball"
+
+	"github.com/kubectl-prod/kubectl-prod/test/cluster/internal/build"
+)
+
+// Names of the images that the node cannot do without, as kubeadm calls them.
+const (
+	PauseImage = "registry.k8s.io/pause:3.10.1"
+	EtcdImage  = "registry.k8s.io/etcd:3.7.3-0"
+)
+
+// image is made of programs alone: it has no shell.
+type image struct {
+	name       string
+	programs   map[string]string // path in the image to path on this machine
+	user       string
+	entrypoint []string
+}
+
+func (m Machine) images() []image {
+	etcd := image{name: EtcdImage, programs: map[string]string{}, entrypoint: []string{"etcd"}}
+	for _, program := range []string{"etcd", "etcdctl", "etcdutl"} {
+		etcd.programs["usr/local/bin/"+program] = m.Programs[program]
+	}
+	all := []image{etcd, m.ownImage(PauseImage, "pause")}
+	for _, program := range []string{"web", "stubborn", "crash", "hog"} {
+		all = append(all, m.ownImage("prod.test/"+program+":1.0", program))
+	}
+	return all
+}
+
+func (m Machine) ownImage(reference, program string) image {
+	return image{
+		name:       reference,
+		programs:   map[string]string{program: m.Programs[build.ImageProgram(program)]},
+		user:       "65532:65532",
+		entrypoint: []string{"/" + program},
+	}
+}
+
+// ImportImages gives containerd the images that it lacks; there is no registry
+// from which it could pull them.
+func (m Machine) ImportImages(ctx context.Context) error {
+	for _, image := range m.images() {
+		if err := m.importImage(ctx, image); err != nil {
+			return fmt.Errorf("importing image %s: %w", image.name, err)
+		}
+	}
+	return nil
+}
+
+func (m Machine) importImage(ctx context.Context, image image) error {
+	reference, err := name.NewTag(image.name)
+	if err != nil {
+		return err
+	}
+	built, err := image.build()
+	if err != nil {
+		return err
+	}
+	file := m.Dir.Config("image.tar")
+	defer os.Remove(file)
+	if err := tarball.WriteToFile(file, reference, built); err != nil {
+		return err
+	}
+	return run(ctx, m.Programs["ctr"], "--address="+m.Socket(), "--namespace=k8s.io", "images", "import", file)
+}
+
+func (i image) build() (v1.Image, error) {
+	layer, err := tarball.LayerFromOpener(func() (io.ReadCloser, error) { return i.layer() })
+	if err != nil {
+		return nil, err
+	}
+	filled, err := mutate.AppendLayers(empty.Image, layer)
+	if err != nil {
+		return nil, err
+	}
+	config, err := filled.ConfigFile()
+	if err != nil {
+		return nil, err
+	}
+	config = config.DeepCopy()
+	config.OS, config.Architecture = "linux", runtime.GOARCH
+	config.Config.User = i.user
+	config.Config.Entrypoint = i.entrypoint
+	config.Config.Env = []string{"PATH=/usr/local/bin:/"}
+	return mutate.ConfigFile(filled, config)
+}
+
+// layer is a tar stream of the programs. All dates are zero, so that the same
+// programs make the same image.
+func (i image) layer() (io.ReadCloser, error) {
+	var out bytes.Buffer
+	archive := tar.NewWriter(&out)
+	for target, source := range i.programs {
+		content, err := os.ReadFile(source)
+		if err != nil {
+			return nil, err
+		}
+		header := &tar.Header{Name: path.Clean(target), Mode: 0o755, Size: int64(len(content)), Typeflag: tar.TypeReg}
+		if err := archive.WriteHeader(header); err != nil {
+			return nil, err
+		}
+		if _, err := archive.Write(content); err != nil {
+			return nil, err
+		}
+	}
+	if err := archive.Close(); err != nil {
+		return nil, err
+	}
+	return io.NopCloser(&out), nil
+}

@@ -1,0 +1,6 @@
+package machine
+
+import "syscall"
+
+// unmount detaches even what is still in use: its users have been killed.
+func unmount(path string) error { return syscall.Unmount(path, syscall.MNT_DETACH) }

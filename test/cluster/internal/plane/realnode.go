@@ -1,0 +1,85 @@
+package plane
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+
+	"github.com/kubectl-prod/kubectl-prod/test/cluster/internal/machine"
+	"github.com/kubectl-prod/kubectl-prod/test/cluster/internal/pki"
+)
+
+func (c *cluster) machine() machine.Machine {
+	return machine.Machine{Dir: c.dir, Settings: c.settings, Programs: c.programs, Progress: c.progress}
+}
+
+func (c *cluster) prepareMachine(ctx context.Context) error {
+	node := c.machine()
+	if err := node.InstallPackages(ctx); err != nil {
+		return err
+	}
+	return node.Configure(ctx, machine.Network{DNS: clusterDNSIP, Domain: clusterDomain})
+}
+
+// etcdAddress is where the member's clients and peers find it.
+func (l layout) etcdAddress() string {
+	if l.settings.Node {
+		return l.settings.NodeIP
+	}
+	return "127.0.0.1"
+}
+
+func (l layout) containerd() component {
+	return component{
+		name:   "containerd",
+		health: l.url("http", portContainerd, "/v1/metrics"),
+		args:   []string{"--config=" + l.dir.Config("containerd.toml")},
+		// It looks for its shim there.
+		env: []string{"PATH=" + l.dir.Bin() + string(os.PathListSeparator) + os.Getenv("PATH")},
+	}
+}
+
+// kubelet may not give itself labels of the node-role.kubernetes.io group; those
+// are set through the API.
+func (l layout) kubelet() component {
+	return component{name: "kubelet", health: l.url("http", portKubeletHealth, "/healthz"), args: []string{
+		"--config=" + l.dir.Config("kubelet.yaml"),
+		"--kubeconfig=" + l.dir.ComponentKubeconfig("kubelet"),
+		"--root-dir=" + l.dir.Run("kubelet"),
+		"--cert-dir=" + l.dir.Run("kubelet"),
+		"--hostname-override=" + machine.NodeName,
+		"--node-ip=" + machine.NodeIP,
+		"--node-labels=" + realNodeLabels,
+	}}
+}
+
+const realNodeLabels = "topology.kubernetes.io/region=" + region +
+	",topology.kubernetes.io/zone=" + region + "a" +
+	",node.kubernetes.io/instance-type=m6i.2xlarge"
+
+func (c *cluster) startContainerd(ctx context.Context) error {
+	if err := c.startAll(ctx, c.containerd()); err != nil {
+		return err
+	}
+	return c.machine().ImportImages(ctx)
+}
+
+// startKubelet waits until the kubelet has brought etcd up, since the API server
+// would not wait as long.
+func (c *cluster) startKubelet(ctx context.Context) error {
+	if err := c.machine().WriteEtcd(machine.Etcd{
+		AdvertiseURL: fmt.Sprintf("https://%s:%s", c.etcdAddress(), c.port(portEtcd)),
+		Args:         c.etcdArgs(pki.Dir("/etc/kubernetes/pki"), "/var/lib/etcd", c.etcdAddress()),
+		MetricsPort:  c.settings.Ports[portEtcdMetrics],
+	}); err != nil {
+		return err
+	}
+	if err := c.startAll(ctx, c.kubelet()); err != nil {
+		return err
+	}
+	if err := c.awaitHealthy(ctx, c.etcd(), nil); err != nil {
+		return errors.Join(err, errors.New("etcd is a static pod; the end of the kubelet's log:\n"+c.dir.Processes().Tail("kubelet", 15)))
+	}
+	return nil
+}
