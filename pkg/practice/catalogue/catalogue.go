@@ -5,6 +5,7 @@ import (
 	"github.com/kubectl-prod/kubectl-prod/pkg/practice"
 	"github.com/kubectl-prod/kubectl-prod/pkg/practice/observability"
 	"github.com/kubectl-prod/kubectl-prod/pkg/practice/resources"
+	"github.com/kubectl-prod/kubectl-prod/pkg/practice/security"
 )
 
 // All are the practices, in the order of the guide.
@@ -16,6 +17,15 @@ func All() []practice.Practice {
 		resources.MemoryLimitUnset(),
 		resources.HPATargetMissing(),
 		resources.HPAMissing(),
+
+		// Security
+		security.NetworkPolicyMissing(),
+		security.PodSecurityLabelUnset(),
+		security.PSSBaseline(),
+		security.PSSRestricted(),
+		security.RunAsRoot(),
+		security.ImageTagMutable(),
+		security.ServiceAccountDefault(),
 
 		// Monitoring and observability
 		observability.RestartLoop(),
