@@ -95,6 +95,16 @@ func (r reading) path(namespace string) []string {
 	return append(segments, r.gvr.Resource)
 }
 
+// selectorIn is the field selector of a read narrowed to a namespace; of the
+// namespaces themselves that is the one, which also those may ask for who may
+// list no other.
+func (r reading) selectorIn(namespace string) string {
+	if r.kind == Namespaces && namespace != "" {
+		return "metadata.name=" + namespace
+	}
+	return r.fieldSelector
+}
+
 // ref names an object of the kind.
 func (r reading) ref(obj metav1.Object) Ref {
 	return Ref{APIVersion: r.gvr.GroupVersion().String(), Kind: r.object, Namespace: obj.GetNamespace(), Name: obj.GetName()}

@@ -32,9 +32,9 @@ const (
 	// atOnce bounds the requests in flight. Client-side rate limiting is off:
 	// API Priority and Fairness shares the server out, and it sees all clients.
 	atOnce = 10
-	// protobuf is preferred for every kind whose server can send it.
-	protobuf         = runtime.ContentTypeProtobuf + "," + runtime.ContentTypeJSON
-	protobufMetadata = runtime.ContentTypeProtobuf + ";as=PartialObjectMetadataList;g=meta.k8s.io;v=v1," +
+	// Protobuf is preferred; servers of aggregated kinds may have JSON alone.
+	anyObject   = runtime.ContentTypeProtobuf + "," + runtime.ContentTypeJSON
+	anyMetadata = runtime.ContentTypeProtobuf + ";as=PartialObjectMetadataList;g=meta.k8s.io;v=v1," +
 		runtime.ContentTypeJSON + ";as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
 )
 
@@ -90,7 +90,7 @@ func (l Live) connect(ctx context.Context) (*reader, error) {
 	config.QPS = -1
 	config.ContentConfig = rest.ContentConfig{
 		ContentType:          runtime.ContentTypeProtobuf,
-		AcceptContentTypes:   protobuf,
+		AcceptContentTypes:   anyObject,
 		NegotiatedSerializer: serializer.NewCodecFactory(readableTypes()).WithoutConversion(),
 	}
 	seen := &observer{}
@@ -175,7 +175,7 @@ func (r *reader) discover(ctx context.Context, discoverer *discovery.DiscoveryCl
 
 // readAll reads the needed kinds, at most atOnce together.
 func (r *reader) readAll(ctx context.Context, needs []Kind) {
-	group, ctx := errgroup.WithContext(ctx)
+	var group errgroup.Group
 	group.SetLimit(atOnce)
 	for _, reading := range readings() {
 		if slices.Contains(needs, reading.kind) {
@@ -203,7 +203,7 @@ func (r *reader) read(ctx context.Context, reading reading) Coverage {
 		}
 		reading.gvr = gvr
 	}
-	options := metav1.ListOptions{Limit: pageSize, FieldSelector: reading.fieldSelector}
+	options := metav1.ListOptions{Limit: pageSize, FieldSelector: reading.selectorIn(r.snapshot.Origin.Namespace)}
 	for {
 		list, err := r.page(ctx, reading, options)
 		if token := continueAfterExpiry(err); token != "" && options.Continue != token {
@@ -260,7 +260,7 @@ func (r *reader) page(ctx context.Context, reading reading, options metav1.ListO
 		VersionedParams(&options, metav1.ParameterCodec)
 	switch reading.form {
 	case metadata, untypedMD:
-		return request.SetHeader("Accept", protobufMetadata).Do(ctx).Get()
+		return request.SetHeader("Accept", anyMetadata).Do(ctx).Get()
 	case untyped:
 		raw, err := request.SetHeader("Accept", runtime.ContentTypeJSON).Do(ctx).Raw()
 		if err != nil {

@@ -5,6 +5,7 @@ package cmd
 import (
 	"context"
 	"errors"
+	"flag"
 	"fmt"
 	"os"
 	"os/signal"
@@ -12,10 +13,12 @@ import (
 	"strings"
 	"syscall"
 
+	"github.com/go-logr/logr"
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 	"k8s.io/cli-runtime/pkg/genericclioptions"
 	"k8s.io/cli-runtime/pkg/genericiooptions"
+	"k8s.io/klog/v2"
 
 	"github.com/kubectl-prod/kubectl-prod/pkg/cmd/doctor"
 	"github.com/kubectl-prod/kubectl-prod/pkg/cmd/exit"
@@ -67,11 +70,17 @@ doctor finds what is not production-grade, and what is on fire. It reads the
 current context and changes nothing.
 
 Flags go after "kubectl prod": kubectl refuses flags before a plugin's name.`,
-		Annotations:   map[string]string{cobra.CommandDisplayNameAnnotation: "kubectl prod"},
-		SilenceErrors: true,
-		SilenceUsage:  true,
-		Args:          unknownVerb,
-		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+		Annotations:                map[string]string{cobra.CommandDisplayNameAnnotation: "kubectl prod"},
+		SilenceErrors:              true,
+		SuggestionsMinimumDistance: 2, // SuggestionsFor finds nothing without it
+		SilenceUsage:               true,
+		Args:                       unknownVerb,
+		PersistentPreRun: func(cmd *cobra.Command, _ []string) {
+			if !cmd.Flags().Changed("v") {
+				klog.SetLogger(logr.Discard()) // errors are told once, by us
+			}
+		},
+		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	root.SetIn(streams.In)
 	root.SetOut(streams.Out)
@@ -82,6 +91,9 @@ Flags go after "kubectl prod": kubectl refuses flags before a plugin's name.`,
 
 	config := genericclioptions.NewConfigFlags(true).WithWarningPrinter(streams)
 	config.AddFlags(root.PersistentFlags())
+	logging := flag.NewFlagSet("klog", flag.ContinueOnError)
+	klog.InitFlags(logging)
+	root.PersistentFlags().AddGoFlag(logging.Lookup("v"))
 	root.PersistentFlags().VisitAll(hide)
 	completeConnection(root, config)
 	root.AddCommand(

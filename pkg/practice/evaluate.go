@@ -23,10 +23,15 @@ type Scope struct {
 }
 
 // Needs are the kinds that judging the practices takes.
-func Needs(practices []Practice) []cluster.Kind {
+func (scope Scope) Needs(practices []Practice) []cluster.Kind {
 	var kinds []cluster.Kind
+	if scope.Namespace != "" {
+		kinds = append(kinds, cluster.Namespaces) // to tell an empty namespace from none
+	}
 	for _, p := range practices {
-		kinds = append(kinds, p.kinds()...)
+		if scope.Namespace == "" || !p.ClusterScope {
+			kinds = append(kinds, p.kinds()...)
+		}
 	}
 	slices.Sort(kinds)
 	return slices.Compact(kinds)
@@ -66,8 +71,8 @@ func Evaluate(s *cluster.Snapshot, practices []Practice, scope Scope) *report.Di
 				gaps.add(p.ID, "not judged", verdict.NotChecked, p.ID, false)
 			} else {
 				result.Checked = true
-				result.Judged, result.Failed = count(verdict, inScope)
-				d.Findings = append(d.Findings, findings(s, p, verdict, inScope)...)
+				result.Judged, result.Failed = scope.count(verdict, inScope)
+				d.Findings = append(d.Findings, scope.findings(s, p, verdict, inScope)...)
 			}
 		}
 		d.Practices = append(d.Practices, result)
@@ -93,25 +98,31 @@ func (scope Scope) over(s *cluster.Snapshot) func(cluster.Ref) bool {
 			return true
 		}
 		if w := s.WorkloadByRef(ref); w != nil {
-			return scope.Selector.Matches(labels.Set(w.Meta.Labels)) || scope.Selector.Matches(labels.Set(w.Template.Labels))
+			return scope.Selector.Matches(labels.Merge(w.Template.Labels, w.Meta.Labels))
 		}
 		return scope.Selector.Matches(labels.Set(s.LabelsOf(ref)))
 	}
 }
 
+// isPlatform tells the platform's objects apart, unless it is the platform that
+// was asked for.
+func (scope Scope) isPlatform(ref cluster.Ref) bool {
+	return ref.IsPlatform() && !cluster.IsPlatform(scope.Namespace)
+}
+
 // count counts the user's objects in scope that were judged, and those of them
 // that have a finding.
-func count(v Verdict, inScope func(cluster.Ref) bool) (judged, failed int) {
+func (scope Scope) count(v Verdict, inScope func(cluster.Ref) bool) (judged, failed int) {
 	seen := make(map[cluster.Ref]bool, len(v.Judged))
 	for _, ref := range v.Judged {
-		if !seen[ref] && !ref.IsPlatform() && inScope(ref) {
+		if !seen[ref] && !scope.isPlatform(ref) && inScope(ref) {
 			judged++
 		}
 		seen[ref] = true
 	}
 	failing := map[cluster.Ref]bool{}
 	for _, f := range v.Findings {
-		if !failing[f.Object] && !f.Object.IsPlatform() && inScope(f.Object) {
+		if !failing[f.Object] && !scope.isPlatform(f.Object) && inScope(f.Object) {
 			failed++
 		}
 		failing[f.Object] = true
@@ -120,7 +131,7 @@ func count(v Verdict, inScope func(cluster.Ref) bool) (judged, failed int) {
 }
 
 // findings words a verdict's findings for the report.
-func findings(s *cluster.Snapshot, p Practice, v Verdict, inScope func(cluster.Ref) bool) []report.Finding {
+func (scope Scope) findings(s *cluster.Snapshot, p Practice, v Verdict, inScope func(cluster.Ref) bool) []report.Finding {
 	var all []report.Finding
 	for _, f := range v.Findings {
 		if !inScope(f.Object) {
@@ -135,7 +146,7 @@ func findings(s *cluster.Snapshot, p Practice, v Verdict, inScope func(cluster.R
 			Path:     f.Path,
 			Message:  f.Message,
 			Fix:      cmp.Or(f.Fix, p.Fix),
-			Platform: f.Object.IsPlatform(),
+			Platform: scope.isPlatform(f.Object),
 			File:     position.File,
 			Line:     position.Line,
 		})

@@ -61,7 +61,7 @@ func (o Options) heading(w io.Writer, d *report.Diagnosis) error {
 	fmt.Fprintln(w, subject(d.Origin))
 	verdict := "score " + o.score(d.Score) + "/100"
 	if d.Score.Percent == nil {
-		verdict = "no score: nothing could be judged"
+		verdict = "no score: there was nothing to judge"
 	}
 	fmt.Fprintf(w, "%s   %s", o.paint(bold, verdict), o.counts(d.Score))
 	if unchecked := unchecked(d); unchecked > 0 {

@@ -105,12 +105,12 @@ func (o Options) object(w io.Writer, object runtime.Object) error {
 	return printer.PrintObj(object, w)
 }
 
-// names prints each object that has a finding once, worst first, as kubectl
-// takes it.
+// names prints each of the user's objects that has a finding once, worst
+// first, as kubectl takes it.
 func names(w io.Writer, d *report.Diagnosis) error {
 	printed := map[report.Object]bool{}
 	for _, f := range d.Findings {
-		if printed[f.Object] || f.Object.APIVersion == "" {
+		if printed[f.Object] || f.Platform || f.Object.APIVersion == "" {
 			continue
 		}
 		printed[f.Object] = true

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"io"
+	"slices"
 
 	"github.com/olekukonko/tablewriter"
 	"github.com/olekukonko/tablewriter/pkg/twwidth"
@@ -17,13 +18,14 @@ import (
 const gap = "   "
 
 // table writes rows in kubectl's look: no lines, columns apart by three
-// spaces, nothing at the line ends. The last column is cut at the terminal's
-// width. A nil header is left out.
+// spaces, nothing at the line ends. A nil header is left out. At the terminal's
+// width the last column is cut; in rows that start with a critical severity it
+// goes on below, for that text is what the reader came for.
 func (o Options) table(w io.Writer, header []string, rows [][]string) error {
 	if len(rows) == 0 {
 		return nil
 	}
-	o.cut(header, rows)
+	rows = o.fit(header, rows)
 	var out bytes.Buffer
 	table := tablewriter.NewTable(&out,
 		tablewriter.WithRenderer(renderer.NewBlueprint(tw.Rendition{
@@ -56,14 +58,38 @@ func (o Options) table(w io.Writer, header []string, rows [][]string) error {
 	return nil
 }
 
-// cut shortens the last column of rows so that lines fit the terminal.
-func (o Options) cut(header []string, rows [][]string) {
+// fit makes the last column of rows fit the terminal.
+func (o Options) fit(header []string, rows [][]string) [][]string {
 	if o.Width <= 0 {
-		return
+		return rows
 	}
 	last := len(rows[0]) - 1
-	used := 0
-	for column := range last {
+	room := max(o.Width-leading(header, rows), narrowest)
+	var fitted [][]string
+	for _, row := range rows {
+		text := row[last]
+		switch {
+		case twwidth.Width(text) <= room:
+			fitted = append(fitted, row)
+		case row[0] == o.severity(report.Critical):
+			for _, line := range wrap(text, room) {
+				fitted = append(fitted, append(slices.Clone(row[:last]), line))
+				row = make([]string, len(row))
+			}
+		default:
+			fitted = append(fitted, append(slices.Clone(row[:last]), twwidth.Truncate(text, room-1)+"…"))
+		}
+	}
+	return fitted
+}
+
+// narrowest is what the last column has at least, on the narrowest terminal.
+const narrowest = 20
+
+// leading is the width of all columns but the last.
+func leading(header []string, rows [][]string) int {
+	width := 0
+	for column := range len(rows[0]) - 1 {
 		widest := 0
 		if header != nil {
 			widest = twwidth.Width(header[column])
@@ -71,14 +97,9 @@ func (o Options) cut(header []string, rows [][]string) {
 		for _, row := range rows {
 			widest = max(widest, twwidth.Width(row[column]))
 		}
-		used += widest + len(gap)
+		width += widest + len(gap)
 	}
-	room := max(o.Width-used, 20)
-	for _, row := range rows {
-		if twwidth.Width(row[last]) > room {
-			row[last] = twwidth.Truncate(row[last], room-1) + "…"
-		}
-	}
+	return width
 }
 
 // The colours are the terminal's own, so that they fit its theme.

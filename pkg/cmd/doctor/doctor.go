@@ -208,7 +208,7 @@ func (o *Options) read(ctx context.Context) (snapshot *cluster.Snapshot, unread 
 	defer progress.clear()
 	snapshot, err = cluster.Live{
 		Config: config, Context: o.contextName(), Namespace: o.scope.Namespace, Progress: progress.page,
-	}.Load(ctx, practice.Needs(o.practices))
+	}.Load(ctx, o.scope.Needs(o.practices))
 	if err != nil {
 		return nil, nil, err
 	}

@@ -1,0 +1,101 @@
+# kubectl prod: everything a newcomer needs. `make` alone lists the targets.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+
+GOLANGCI_LINT_VERSION := v2.15.0
+TOOLS := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/kubectl-prod/tools
+GOLANGCI_LINT := $(TOOLS)/golangci-lint-$(GOLANGCI_LINT_VERSION)/golangci-lint
+CLUSTER := bin/test-cluster
+
+export CGO_ENABLED := 0
+
+.PHONY: help
+help: ## List the targets
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: build
+build: ## Build the plugin into bin/
+	go build -trimpath -ldflags "-s -w" -o bin/ ./cmd/kubectl-prod
+
+.PHONY: install
+install: ## Install the plugin where `go install` puts it
+	go install -trimpath -ldflags "-s -w" ./cmd/kubectl-prod
+
+.PHONY: demo
+demo: build $(CLUSTER) ## Bring a cluster up, put a shop in trouble on it, and ask the doctor
+	@hack/demo
+
+.PHONY: test
+test: verify unit cluster-unit krew-local e2e ## Everything: lint, unit tests, krew, and the binary on real clusters
+
+.PHONY: unit
+unit: ## Test the pure parts; no cluster, seconds
+	go test ./...
+
+.PHONY: cluster-unit
+cluster-unit: ## Test the parts of the test cluster that need no cluster
+	cd test/cluster && go vet ./... && go test ./...
+
+.PHONY: e2e
+e2e: build $(CLUSTER) ## Run the built binary through a real kubectl on real clusters
+	go test -tags e2e -count=1 -timeout 40m -v ./test/e2e/...
+
+.PHONY: krew-local
+krew-local: ## Build the krew archive for this machine and install it with real krew
+	go test -tags krew -count=1 -timeout 20m -v ./test/krew/...
+
+.PHONY: bench
+bench: build $(CLUSTER) ## Measure doctor against a bare LIST of the same kinds (NODES=100 PODS=2000)
+	go run ./test/scale bench --nodes $(or $(NODES),100) --pods $(or $(PODS),2000)
+
+.PHONY: cluster
+cluster: $(CLUSTER) ## Bring up a real Kubernetes for trying things (ARGS=--node for a real kubelet)
+	$(CLUSTER) up $(ARGS)
+	@echo 'eval "$$($(CLUSTER) env)" points kubectl at it'
+
+.PHONY: cluster-down
+cluster-down: $(CLUSTER) ## Take that Kubernetes down
+	$(CLUSTER) down
+
+.PHONY: $(CLUSTER)
+$(CLUSTER):
+	@cd test/cluster && go build -o $(CURDIR)/$(CLUSTER) .
+
+.PHONY: verify
+verify: verify-fmt verify-modules vet lint ## Hold the code to its rules
+
+.PHONY: verify-fmt
+verify-fmt:
+	@test -z "$$(gofmt -l $$(git ls-files '*.go') | tee /dev/stderr)"
+
+.PHONY: verify-modules
+verify-modules:
+	go mod tidy -diff
+	cd test/cluster && go mod tidy -diff
+
+.PHONY: vet
+vet:
+	go vet ./...
+	go vet -tags 'e2e krew' ./test/...
+
+.PHONY: lint
+lint: $(GOLANGCI_LINT) ## Lint, the direction of the imports included
+	$(GOLANGCI_LINT) run ./...
+
+$(GOLANGCI_LINT):
+	@echo "golangci-lint $(GOLANGCI_LINT_VERSION): building (some minutes, once)"
+	GOBIN=$(dir $@) go install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(GOLANGCI_LINT_VERSION)
+
+.PHONY: fmt
+fmt: ## Format the code
+	gofmt -w $$(git ls-files '*.go')
+
+.PHONY: golden
+golden: ## Write the golden files anew; read the diff before committing it
+	go test ./pkg/... -update
+
+.PHONY: clean
+clean: ## Remove what was built here (the caches stay)
+	rm -rf bin dist
