@@ -28,6 +28,9 @@ func All() []practice.Practice {
 		security.ServiceAccountDefault(),
 
 		// Monitoring and observability
+		observability.MetricsAPIMissing(),
+		observability.NodeUtilisationHigh(),
 		observability.RestartLoop(),
+		observability.CertificateExpiring(),
 	}
 }

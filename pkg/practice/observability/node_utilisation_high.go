@@ -1,0 +1,89 @@
+package observability
+
+import (
+	"fmt"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
+
+	"github.com/kubectl-prod/kubectl-prod/pkg/cluster"
+	"github.com/kubectl-prod/kubectl-prod/pkg/practice"
+	"github.com/kubectl-prod/kubectl-prod/pkg/report"
+)
+
+// highUtilisation is the percentage of a node's allocatable CPU or memory
+// above which the guide raises an alert.
+const highUtilisation = 80
+
+// NodeUtilisationHigh finds nodes that are nearly used up.
+//
+// A node above four fifths of its CPU or memory has no room for the pods of a
+// neighbour that fails, nor for a peak: CPU is throttled, memory is evicted.
+// https://kubernetes.io/docs/concepts/scheduling-eviction/node-pressure-eviction/
+func NodeUtilisationHigh() practice.Practice {
+	return practice.Practice{
+		ID:       "node-utilisation-high",
+		Title:    "Node that uses more than 80 % of its CPU or memory",
+		Chapter:  practice.Observability,
+		Severity: report.Critical,
+		Reason: "A node above four fifths of its CPU or memory has no room for the pods of a neighbour that fails, nor for a peak: " +
+			"its pods are slowed for want of CPU and evicted for want of memory.",
+		Judged: "Each node's use, by the resource metrics API, against what it can allocate to pods, as kubectl top node shows it. A node without metrics is not judged.",
+		Fix:    "move or right-size its largest pods, or add a node",
+		Sources: []string{
+			"https://kubernetes.io/docs/concepts/scheduling-eviction/node-pressure-eviction/",
+			"https://kubernetes.io/docs/tasks/debug/debug-cluster/resource-metrics-pipeline/",
+		},
+		LiveOnly:     true,
+		ClusterScope: true,
+		Needs:        []cluster.Kind{cluster.Nodes, cluster.NodeMetrics},
+		Check: func(s *cluster.Snapshot) practice.Verdict {
+			var v practice.Verdict
+			for _, metrics := range s.NodeMetrics {
+				node := s.Node(metrics.Name)
+				if node == nil {
+					continue // it left between the two reads
+				}
+				ref := cluster.RefOf("v1", "Node", &node.ObjectMeta)
+				v.Judged = append(v.Judged, ref)
+				if high := highUse(node, metrics.Usage); len(high) > 0 {
+					v.Findings = append(v.Findings, practice.On(ref, "", "uses %s", strings.Join(high, " and ")).
+						Mended("kubectl get pods -A --field-selector spec.nodeName=%s; move or right-size the largest, or add a node", node.Name))
+				}
+			}
+			return v
+		},
+	}
+}
+
+// highUse words each resource of which a node uses too much.
+func highUse(node *corev1.Node, usage corev1.ResourceList) []string {
+	var high []string
+	for _, name := range []corev1.ResourceName{corev1.ResourceCPU, corev1.ResourceMemory} {
+		used, allocatable := usage[name], node.Status.Allocatable[name]
+		if allocatable.IsZero() {
+			continue
+		}
+		share := 100 * used.AsApproximateFloat64() / allocatable.AsApproximateFloat64()
+		if share > highUtilisation {
+			high = append(high, fmt.Sprintf("%.0f %% of its %s (%s)", share, noun(name), figures(name, used, allocatable)))
+		}
+	}
+	return high
+}
+
+func noun(name corev1.ResourceName) string {
+	if name == corev1.ResourceCPU {
+		return "CPU"
+	}
+	return string(name)
+}
+
+func figures(name corev1.ResourceName, used, of resource.Quantity) string {
+	if name == corev1.ResourceCPU {
+		return fmt.Sprintf("%.2f of %.2f cores", used.AsApproximateFloat64(), of.AsApproximateFloat64())
+	}
+	const gib = 1 << 30
+	return fmt.Sprintf("%.1f of %.1f GiB", used.AsApproximateFloat64()/gib, of.AsApproximateFloat64()/gib)
+}
