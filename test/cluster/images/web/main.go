@@ -1,13 +1,15 @@
 // Command web is a well-behaved HTTP server on port 8080 (or $PORT): on SIGTERM
 // it answers what is in flight and ends with code 0. /healthz answers "ok"; any
-// other path answers the pod's name. `web echo WORD…` prints the words, so that
-// `kubectl exec` has something to run in an image without a shell.
+// other path answers the pod's name. So that `kubectl exec` has something to run in
+// an image without a shell, `web echo WORD…` prints the words and `web get URL`
+// prints what the URL answers.
 package main
 
 import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"os"
 	"os/signal"
@@ -21,10 +23,25 @@ func main() {
 		fmt.Println(strings.Join(os.Args[2:], " "))
 		return
 	}
-	if err := serve(); err != nil {
+	run := serve
+	if len(os.Args) == 3 && os.Args[1] == "get" {
+		run = func() error { return get(os.Args[2]) }
+	}
+	if err := run(); err != nil {
 		fmt.Fprintln(os.Stderr, "web:", err)
 		os.Exit(1)
 	}
+}
+
+func get(url string) error {
+	client := http.Client{Timeout: 5 * time.Second}
+	response, err := client.Get(url)
+	if err != nil {
+		return fmt.Errorf("asking: %w", err)
+	}
+	defer response.Body.Close()
+	_, err = io.Copy(os.Stdout, response.Body)
+	return err
 }
 
 func serve() error {

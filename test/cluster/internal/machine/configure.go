@@ -34,9 +34,13 @@ func (m Machine) Configure(ctx context.Context, network Network) error {
 		}
 	}
 	target := pki.Target{Context: m.Dir.Context(), Server: fmt.Sprintf("https://127.0.0.1:%d", m.Settings.Ports["kube-apiserver"])}
-	user := pki.User{Name: "system:node:" + NodeName, Groups: []string{"system:nodes"}}
-	if err := m.Dir.PKI().EnsureKubeconfig(m.Dir.ComponentKubeconfig("kubelet"), target, user); err != nil {
-		return err
+	for component, user := range map[string]pki.User{
+		"kubelet":    {Name: "system:node:" + NodeName, Groups: []string{"system:nodes"}},
+		"kube-proxy": {Name: "system:kube-proxy"},
+	} {
+		if err := m.Dir.PKI().EnsureKubeconfig(m.Dir.ComponentKubeconfig(component), target, user); err != nil {
+			return err
+		}
 	}
 	if err := m.writeConfigs(network); err != nil {
 		return err
@@ -57,10 +61,20 @@ func (m Machine) writeConfigs(network Network) error {
 		return err
 	}
 	if err := m.write(filepath.Join(m.Dir.Run("cni"), "10-prod.conflist"), "cni.conflist", map[string]any{
+		"Name":     networkName,
 		"Bridge":   bridgeName,
 		"IPAM":     m.Dir.Run("ipam"),
 		"PodRange": PodRange,
 		"NodeIP":   NodeIP,
+	}); err != nil {
+		return err
+	}
+	if err := m.write(m.Dir.Config("kube-proxy.yaml"), "kube-proxy.yaml", map[string]any{
+		"Kubeconfig":  m.Dir.ComponentKubeconfig("kube-proxy"),
+		"PodRange":    PodRange,
+		"NodeName":    NodeName,
+		"HealthPort":  m.Settings.Ports["kube-proxy-health"],
+		"MetricsPort": m.Settings.Ports["kube-proxy-metrics"],
 	}); err != nil {
 		return err
 	}

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"net"
 	"os"
 	"path/filepath"
 	"strings"
@@ -14,6 +15,8 @@ const (
 	forwardingSwitch = "/proc/sys/net/ipv4/ip_forward"
 	containerLogs    = "/var/log/containers"
 	cniCache         = "/var/lib/cni"
+	shimSockets      = "/run/containerd/s"
+	devicePlugins    = "/var/lib/kubelet/device-plugins" // whatever the kubelet's root is
 )
 
 // rememberForwarding keeps the machine's setting, which the bridge plugin turns on.
@@ -41,10 +44,13 @@ func (m Machine) restoreForwarding() error {
 func (m Machine) removeFiles() error {
 	return errors.Join(
 		m.removeLogLinks(),
-		removeMatches(filepath.Join(cniCache, "results", "prod-*")),
-		removeEmpty(filepath.Join(cniCache, "results"), cniCache, "/run/containerd/s", "/run/containerd"),
+		removeCNIResults(),
+		removeDeadSockets(filepath.Join(shimSockets, "*")),
+		removeDeadSockets(filepath.Join(devicePlugins, "kubelet.sock")),
+		removeEmpty(filepath.Join(cniCache, "results"), cniCache, shimSockets, "/run/containerd", devicePlugins, "/var/lib/kubelet"),
 		os.RemoveAll(m.runtimeDir()),
-		removeEmpty(runtimeBase),
+		os.RemoveAll(VolumesDir),
+		removeEmpty(runtimeBase, filepath.Dir(VolumesDir)),
 		os.RemoveAll(filepath.Join(kubernetesDir, "manifests")),
 		os.RemoveAll(filepath.Join(kubernetesDir, "pki")),
 		os.Remove(markerFile),
@@ -68,14 +74,42 @@ func (m Machine) removeLogLinks() error {
 	return removeEmpty(containerLogs)
 }
 
-func removeMatches(pattern string) error {
-	matches, err := filepath.Glob(pattern)
+// removeCNIResults removes what the CNI library remembers of our pods. Beside
+// each pod's interface of our network it remembers the loopback one, under a
+// name that all networks share.
+func removeCNIResults() error {
+	results := filepath.Join(cniCache, "results")
+	ours, err := filepath.Glob(filepath.Join(results, networkName+"-*-eth0"))
+	if err != nil {
+		return fmt.Errorf("listing %s: %w", results, err)
+	}
+	for _, result := range ours {
+		pod := strings.TrimSuffix(strings.TrimPrefix(filepath.Base(result), networkName+"-"), "-eth0")
+		loopback := filepath.Join(results, "cni-loopback-"+pod+"-lo")
+		if err := errors.Join(os.RemoveAll(result), os.RemoveAll(loopback)); err != nil {
+			return fmt.Errorf("removing a pod's network record: %w", err)
+		}
+	}
+	return nil
+}
+
+// removeDeadSockets removes those sockets on which nobody listens any more: a
+// killed shim or kubelet leaves its own behind.
+func removeDeadSockets(pattern string) error {
+	sockets, err := filepath.Glob(pattern)
 	if err != nil {
 		return fmt.Errorf("listing %s: %w", pattern, err)
 	}
-	for _, match := range matches {
-		if err := os.RemoveAll(match); err != nil {
-			return fmt.Errorf("removing %s: %w", match, err)
+	for _, socket := range sockets {
+		conn, err := net.Dial("unix", socket)
+		if err == nil {
+			conn.Close()
+			continue
+		}
+		if errors.Is(err, syscall.ECONNREFUSED) {
+			if err := os.Remove(socket); err != nil {
+				return fmt.Errorf("removing a dead socket: %w", err)
+			}
 		}
 	}
 	return nil

@@ -6,9 +6,11 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"path"
 	"runtime"
+	"slices"
 
 	"github.com/google/go-containerregistry/pkg/name"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
@@ -23,6 +25,7 @@ import (
 const (
 	PauseImage = "registry.k8s.io/pause:3.10.1"
 	EtcdImage  = "registry.k8s.io/etcd:3.7.3-0"
+	DNSImage   = "registry.k8s.io/coredns/coredns:v1.15.0"
 )
 
 // image is made of programs alone: it has no shell.
@@ -38,7 +41,8 @@ func (m Machine) images() []image {
 	for _, program := range []string{"etcd", "etcdctl", "etcdutl"} {
 		etcd.programs["usr/local/bin/"+program] = m.Programs[program]
 	}
-	all := []image{etcd, m.ownImage(PauseImage, "pause")}
+	dns := image{name: DNSImage, programs: map[string]string{"coredns": m.Programs["coredns"]}, entrypoint: []string{"/coredns"}}
+	all := []image{etcd, dns, m.ownImage(PauseImage, "pause")}
 	for _, program := range []string{"web", "stubborn", "crash", "hog"} {
 		all = append(all, m.ownImage("prod.test/"+program+":1.0", program))
 	}
@@ -103,13 +107,13 @@ func (i image) build() (v1.Image, error) {
 	return mutate.ConfigFile(filled, config)
 }
 
-// layer is a tar stream of the programs. All dates are zero, so that the same
-// programs make the same image.
+// layer is a tar stream of the programs: in a fixed order and without dates,
+// since it is made more than once and must be the same each time.
 func (i image) layer() (io.ReadCloser, error) {
 	var out bytes.Buffer
 	archive := tar.NewWriter(&out)
-	for target, source := range i.programs {
-		content, err := os.ReadFile(source)
+	for _, target := range slices.Sorted(maps.Keys(i.programs)) {
+		content, err := os.ReadFile(i.programs[target])
 		if err != nil {
 			return nil, err
 		}

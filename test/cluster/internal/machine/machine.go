@@ -24,9 +24,10 @@ const NodeName = "control-plane"
 // The pods' network. The bridge's own address is the node's: it is there on a
 // machine without any other network, and pods reach it.
 const (
-	NodeIP     = "10.244.0.1"
-	PodRange   = "10.244.0.0/24"
-	bridgeName = "prod0"
+	NodeIP      = "10.244.0.1"
+	PodRange    = "10.244.0.0/24"
+	bridgeName  = "prod0"
+	networkName = "kubectl-prod"
 )
 
 // Fixed places outside the state directory: where kubeadm puts them, or where
@@ -35,6 +36,10 @@ const (
 	kubernetesDir = "/etc/kubernetes"
 	markerFile    = "/etc/kubernetes/.kubectl-prod" // holds the state directory of the cluster that owns the node
 	runtimeBase   = "/run/kubectl-prod"
+	// VolumesDir holds what pods keep in persistent volumes. It does not depend
+	// on the cluster's name, because a volume's source cannot be changed when a
+	// cluster is restored under another.
+	VolumesDir = "/var/lib/kubectl-prod/volumes"
 )
 
 // Machine is this machine as the node of one cluster.

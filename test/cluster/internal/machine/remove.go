@@ -50,6 +50,7 @@ func (m Machine) Remove(ctx context.Context) error {
 	return errors.Join(
 		m.endShims(ctx),
 		m.unmountAll(),
+		m.removeProxyRules(ctx),
 		removeBridge(ctx),
 		m.restoreForwarding(),
 		removeCgroups(ctx),
@@ -141,6 +142,33 @@ func (m Machine) unmountAll() error {
 	for _, mount := range mounts {
 		if err := unmount(mount.Mountpoint); err != nil {
 			return fmt.Errorf("unmounting %s: %w", mount.Mountpoint, err)
+		}
+	}
+	return nil
+}
+
+// removeProxyRules lets kube-proxy remove its own rules.
+func (m Machine) removeProxyRules(ctx context.Context) error {
+	config := m.Dir.Config("kube-proxy.yaml")
+	if _, err := os.Stat(config); err != nil {
+		return nil // `up` did not come that far
+	}
+	if err := run(ctx, filepath.Join(m.Dir.Bin(), "kube-proxy"), "--config="+config, "--cleanup"); err != nil {
+		return err
+	}
+	return errors.Join(removeFirewallChain(ctx, "iptables"), removeFirewallChain(ctx, "ip6tables"))
+}
+
+// removeFirewallChain removes the one chain that kube-proxy leaves, because
+// older kubelets used it too.
+func removeFirewallChain(ctx context.Context, iptables string) error {
+	const chain = "KUBE-FIREWALL"
+	if exec.CommandContext(ctx, iptables, "--wait", "--list", chain).Run() != nil {
+		return nil
+	}
+	for _, args := range [][]string{{"--delete", "INPUT", "--jump", chain}, {"--delete", "OUTPUT", "--jump", chain}, {"--flush", chain}, {"--delete-chain", chain}} {
+		if err := run(ctx, iptables, append([]string{"--wait"}, args...)...); err != nil {
+			return fmt.Errorf("removing kube-proxy's rules: %w", err)
 		}
 	}
 	return nil

@@ -192,6 +192,8 @@ func (l layout) controllerManager() component {
 		"--use-service-account-credentials=true",
 		"--leader-elect=false",
 		"--profiling=false",
+		// It would create the directory, by default below /usr.
+		"--flex-volume-plugin-dir=" + l.dir.Run("volume-plugins"),
 	}, l.rateLimits()...)}
 }
 

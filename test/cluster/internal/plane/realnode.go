@@ -6,6 +6,11 @@ import (
 	"fmt"
 	"os"
 
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/util/wait"
+
 	"github.com/kubectl-prod/kubectl-prod/test/cluster/internal/machine"
 	"github.com/kubectl-prod/kubectl-prod/test/cluster/internal/pki"
 )
@@ -52,6 +57,47 @@ func (l layout) kubelet() component {
 		"--node-ip=" + machine.NodeIP,
 		"--node-labels=" + realNodeLabels,
 	}}
+}
+
+func (l layout) kubeProxy() component {
+	return component{
+		name:   "kube-proxy",
+		health: l.url("http", portProxyHealth, "/livez"),
+		args:   []string{"--config=" + l.dir.Config("kube-proxy.yaml")},
+	}
+}
+
+// finishRealNode gives the node the role that the kubelet may not give itself,
+// and waits until names resolve.
+func (c *cluster) finishRealNode(ctx context.Context) error {
+	role := []byte(`{"metadata":{"labels":{"node-role.kubernetes.io/control-plane":""}}}`)
+	nodes := c.clients.typed.CoreV1().Nodes()
+	err := wait.PollUntilContextTimeout(ctx, pollInterval, startTimeout, true, func(ctx context.Context) (bool, error) {
+		_, err := nodes.Patch(ctx, machine.NodeName, types.MergePatchType, role, metav1.PatchOptions{})
+		if apierrors.IsNotFound(err) {
+			return false, nil // the kubelet has not registered yet
+		}
+		return err == nil, err
+	})
+	if err != nil {
+		return fmt.Errorf("labelling node %s: %w", machine.NodeName, err)
+	}
+	if err := c.startAll(ctx, c.kubeProxy()); err != nil {
+		return err
+	}
+	return c.awaitDNS(ctx)
+}
+
+func (c *cluster) awaitDNS(ctx context.Context) error {
+	deployments := c.clients.typed.AppsV1().Deployments(metav1.NamespaceSystem)
+	err := wait.PollUntilContextTimeout(ctx, pollInterval, startTimeout, true, func(ctx context.Context) (bool, error) {
+		dns, err := deployments.Get(ctx, "coredns", metav1.GetOptions{})
+		return err == nil && dns.Status.AvailableReplicas > 0, err
+	})
+	if err != nil {
+		return fmt.Errorf("waiting for the cluster's DNS: %w", err)
+	}
+	return nil
 }
 
 const realNodeLabels = "topology.kubernetes.io/region=" + region +

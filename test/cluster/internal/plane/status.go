@@ -71,7 +71,7 @@ func Inspect(ctx context.Context, dir state.Dir) (Report, error) {
 func (c *cluster) components() []component {
 	parts := []component{c.etcd(), c.apiServer(), c.controllerManager(), c.scheduler(), c.kwok(), c.metricsServer()}
 	if c.settings.Node {
-		parts = append([]component{c.containerd(), c.kubelet()}, parts...)
+		parts = append([]component{c.containerd(), c.kubelet(), c.kubeProxy()}, parts...)
 	}
 	return parts
 }

@@ -2,7 +2,6 @@ package plane
 
 import (
 	"context"
-	"encoding/base64"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -37,12 +36,15 @@ func (c *cluster) steps(archive string) []step {
 	} else {
 		steps = append(steps, step{"starting etcd", c.startEtcd})
 	}
-	return append(steps,
+	steps = append(steps,
 		step{"starting the API server", c.startAPIServer},
 		step{"applying add-ons", c.applyAddOns},
 		step{"starting controllers and nodes", c.startRest},
-		step{"waiting for nodes and metrics", c.awaitUsable},
 	)
+	if c.settings.Node {
+		steps = append(steps, step{"starting kube-proxy and DNS", c.finishRealNode})
+	}
+	return append(steps, step{"waiting for nodes and metrics", c.awaitUsable})
 }
 
 func (c *cluster) run(ctx context.Context, steps []step) error {
@@ -121,23 +123,6 @@ func (c *cluster) startEtcd(ctx context.Context) error {
 
 func (c *cluster) startAPIServer(ctx context.Context) error {
 	return c.startAll(ctx, c.apiServer())
-}
-
-// applyAddOns comes before the controllers: metrics-server needs its roles when
-// it starts.
-func (c *cluster) applyAddOns(ctx context.Context) error {
-	ca, err := os.ReadFile(c.dir.PKI().Cert("ca"))
-	if err != nil {
-		return fmt.Errorf("reading the cluster's authority: %w", err)
-	}
-	manifests, err := render("metrics-server.yaml", map[string]any{
-		"Port":     c.settings.Ports[portMetricsServer],
-		"CABundle": base64.StdEncoding.EncodeToString(ca),
-	})
-	if err != nil {
-		return err
-	}
-	return apply(ctx, c.clients.dynamic, manifests)
 }
 
 // startRest begins with the nodes and ends with metrics-server, so that its first
