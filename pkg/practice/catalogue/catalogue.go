@@ -3,6 +3,7 @@ package catalogue
 
 import (
 	"github.com/kubectl-prod/kubectl-prod/pkg/practice"
+	"github.com/kubectl-prod/kubectl-prod/pkg/practice/availability"
 	"github.com/kubectl-prod/kubectl-prod/pkg/practice/observability"
 	"github.com/kubectl-prod/kubectl-prod/pkg/practice/resources"
 	"github.com/kubectl-prod/kubectl-prod/pkg/practice/security"
@@ -32,5 +33,13 @@ func All() []practice.Practice {
 		observability.NodeUtilisationHigh(),
 		observability.RestartLoop(),
 		observability.CertificateExpiring(),
+
+		// High availability
+		availability.SingleReplica(),
+		availability.SpreadUnset(),
+		availability.ZoneLabelDeprecated(),
+		availability.PDBMissing(),
+		availability.PDBBlocksDrain(),
+		availability.ReadinessProbeMissing(),
 	}
 }

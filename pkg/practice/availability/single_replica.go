@@ -1,0 +1,63 @@
+package availability
+
+import (
+	"fmt"
+
+	"github.com/kubectl-prod/kubectl-prod/pkg/cluster"
+	"github.com/kubectl-prod/kubectl-prod/pkg/practice"
+	"github.com/kubectl-prod/kubectl-prod/pkg/report"
+)
+
+// SingleReplica finds services that one pod carries.
+//
+// A pod goes with its node, with each drain and with each eviction; until the
+// next one is pulled, started and ready, its service answers nobody.
+// https://kubernetes.io/docs/concepts/workloads/pods/disruptions/
+func SingleReplica() practice.Practice {
+	return practice.Practice{
+		ID:       "single-replica",
+		Title:    "Served workload with one replica",
+		Chapter:  practice.Availability,
+		Severity: report.Warning,
+		Reason: "A pod goes with its node, with each drain and with each eviction. Until the next one is pulled, started and ready, " +
+			"a service with one replica answers nobody.",
+		Judged: "Deployments and StatefulSets behind a Service that want exactly one pod, or that a HorizontalPodAutoscaler may bring down to one. " +
+			"Exempt is what KEDA or Knative scales, which may go to none on purpose.",
+		Fix: "run at least 2 replicas",
+		Sources: []string{
+			"https://kubernetes.io/docs/concepts/workloads/pods/disruptions/#dealing-with-disruptions",
+			"https://kubernetes.io/docs/concepts/configuration/overview/",
+		},
+		Needs:  []cluster.Kind{cluster.Services},
+		Judges: []cluster.Kind{cluster.Deployments, cluster.StatefulSets},
+		Uses:   []cluster.Kind{cluster.Autoscalers, cluster.ScaledObjects},
+		Check: practice.EachWorkload(servesWithCount, func(_ *cluster.Snapshot, w *cluster.Workload) []practice.Finding {
+			service := w.Services[0].Name
+			switch {
+			case w.Autoscaler != nil && lowest(w) < 2:
+				return []practice.Finding{practice.On(w.Owner, "spec.replicas",
+					"its autoscaler %s may leave it one pod (minReplicas %d), and Service %s depends on it", w.Autoscaler.Name, lowest(w), service).
+					Mended("kubectl patch hpa %s -n %s -p '{\"spec\":{\"minReplicas\":2}}'", w.Autoscaler.Name, w.Autoscaler.Namespace)}
+			case w.Autoscaler == nil && *w.Replicas == 1:
+				return []practice.Finding{practice.On(w.Owner, "spec.replicas", "1 replica carries Service %s", service).Mended("%s", scaleUp(w))}
+			}
+			return nil
+		}),
+	}
+}
+
+// servesWithCount leaves out workloads at zero, which serve nobody by choice,
+// and those that something scales by events.
+func servesWithCount(w *cluster.Workload) bool {
+	byEvents := w.Scaler != "" && (w.Autoscaler == nil || w.Scaler != "HorizontalPodAutoscaler "+w.Autoscaler.Name)
+	return w.HasReplicas() && *w.Replicas > 0 && w.IsServed() && !byEvents
+}
+
+// scaleUp says how to get a second replica; one of a StatefulSet is not made
+// by raising its count alone.
+func scaleUp(w *cluster.Workload) string {
+	if w.Self.Kind == "Deployment" && w.Owner == w.Self {
+		return fmt.Sprintf("kubectl scale deployment %s -n %s --replicas=2", w.Self.Name, w.Self.Namespace)
+	}
+	return "run at least 2 replicas, with the application's own replication where it keeps state"
+}
