@@ -45,7 +45,7 @@ const (
 	ServiceAccounts  Kind = "serviceaccounts"
 	Services         Kind = "services"
 	StatefulSets     Kind = "statefulsets.apps"
-	TLSSecrets       Kind = "secrets(type=kubernetes.io/tls)"
+	TLSSecrets       Kind = "secrets(type=kubernetes.io/tls)" //nolint:gosec // a kind, not a credential
 	VerticalScalers  Kind = "verticalpodautoscalers.autoscaling.k8s.io"
 	KnativeServices  Kind = "services.serving.knative.dev"
 	OpenShiftBackups Kind = "backups.config.openshift.io"

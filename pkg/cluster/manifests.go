@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -123,7 +124,7 @@ func (l *loading) path(name string) {
 }
 
 func (l *loading) file(path string) {
-	if filepath.Base(path) == "kustomization.yaml" && l.isDirectoryRead(path) {
+	if filepath.Base(path) == "kustomization.yaml" && !slices.Contains(l.manifests.Filenames, path) {
 		return // an input of kustomize (-k), not a manifest
 	}
 	file, err := os.Open(path)
@@ -131,19 +132,8 @@ func (l *loading) file(path string) {
 		l.fail(err)
 		return
 	}
-	defer file.Close()
+	defer func() { _ = file.Close() }() // it was only read
 	l.stream(path, file)
-}
-
-// isDirectoryRead reports whether path was found in a directory rather than
-// named.
-func (l *loading) isDirectoryRead(path string) bool {
-	for _, name := range l.manifests.Filenames {
-		if name == path {
-			return false
-		}
-	}
-	return true
 }
 
 // stream reads each YAML document by itself, so that a broken one costs itself

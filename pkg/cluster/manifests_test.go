@@ -2,7 +2,6 @@ package cluster
 
 import (
 	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"testing/fstest"
@@ -111,7 +110,7 @@ func TestManifestsThatAreNotThere(t *testing.T) {
 		want      string
 	}{
 		"no such file":       {Manifests{Filenames: []string{"nowhere.yaml"}}, "nowhere.yaml"},
-		"an empty directory": {Manifests{Filenames: []string{filepath.Join("empty")}}, "empty: no .yaml, .yml or .json file there"},
+		"an empty directory": {Manifests{Filenames: []string{"empty"}}, "empty: no .yaml, .yml or .json file there"},
 		"no kustomization":   {Manifests{Kustomize: "empty"}, "empty: "},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -67,7 +67,7 @@ func (o Options) explain(w io.Writer, c *report.Catalogue) error {
 func wrap(text string, width int) []string {
 	var lines []string
 	line := ""
-	for _, word := range strings.Fields(text) {
+	for word := range strings.FieldsSeq(text) {
 		switch {
 		case line == "":
 			line = word

@@ -26,7 +26,7 @@ func (o *Options) completions(cmd *cobra.Command) {
 }
 
 // completePractices completes practice IDs and chapters, also after a comma.
-func completePractices(_ *cobra.Command, chosen []string, word string) ([]string, cobra.ShellCompDirective) {
+func completePractices(_ *cobra.Command, _ []string, word string) ([]string, cobra.ShellCompDirective) {
 	var before string
 	if comma := strings.LastIndex(word, ","); comma >= 0 {
 		before = word[:comma+1]

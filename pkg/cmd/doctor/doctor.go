@@ -14,6 +14,7 @@ import (
 	"k8s.io/cli-runtime/pkg/genericclioptions"
 	"k8s.io/cli-runtime/pkg/genericiooptions"
 	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/clientcmd"
 
 	"github.com/kubectl-prod/kubectl-prod/pkg/cluster"
 	"github.com/kubectl-prod/kubectl-prod/pkg/cmd/exit"
@@ -80,7 +81,7 @@ do its job (or not all of it, with --require-complete).`,
 		Example: example,
 		Args:    noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if err := o.Complete(cmd); err != nil {
+			if err := o.Complete(); err != nil {
 				return err
 			}
 			return o.Run(cmd.Context())
@@ -91,7 +92,7 @@ do its job (or not all of it, with --require-complete).`,
 	return cmd
 }
 
-func noArguments(cmd *cobra.Command, args []string) error {
+func noArguments(_ *cobra.Command, args []string) error {
 	if len(args) > 0 {
 		return fmt.Errorf("doctor takes no argument, and got %q (to narrow it: -n NAMESPACE, -l SELECTOR, --check ID)", args[0])
 	}
@@ -116,7 +117,7 @@ func (o *Options) addFlags(cmd *cobra.Command) {
 }
 
 // Complete resolves the flags, without a word to the cluster.
-func (o *Options) Complete(cmd *cobra.Command) error {
+func (o *Options) Complete() error {
 	if err := o.Print.Complete(o.IOStreams); err != nil {
 		return err
 	}
@@ -219,9 +220,14 @@ func (o *Options) read(ctx context.Context) (snapshot *cluster.Snapshot, unread 
 }
 
 func (o *Options) restConfig() (*rest.Config, error) {
+	const choose = "KUBECONFIG, --kubeconfig or --context choose a cluster; -f judges manifests without one"
 	config, err := o.Config.ToRESTConfig()
 	if err != nil {
-		return nil, fmt.Errorf("%w (KUBECONFIG, --kubeconfig or --context choose a cluster; -f judges manifests without one)", err)
+		return nil, fmt.Errorf("%w (%s)", err, choose)
+	}
+	if raw, err := o.Config.ToRawKubeConfigLoader().RawConfig(); err == nil && len(raw.Clusters) == 0 && config.Host == clientcmd.ClusterDefaults.Server {
+		// kubectl goes on to a server on localhost that nobody named.
+		return nil, fmt.Errorf("no kubeconfig names a cluster (%s)", choose)
 	}
 	if config.Timeout == 0 {
 		config.Timeout = requestTimeout
