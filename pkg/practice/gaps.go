@@ -67,12 +67,13 @@ func (g *gaps) kind(s *cluster.Snapshot, kind cluster.Kind, practice string, par
 }
 
 func (g *gaps) add(subject, state, reason, practice string, partly bool) {
+	reason = cmp.Or(reason, state)
 	at := slices.IndexFunc(g.causes, func(c report.NotChecked) bool {
 		return c.Subject == subject && c.Reason == reason
 	})
 	if at < 0 {
 		at = len(g.causes)
-		g.causes = append(g.causes, report.NotChecked{Subject: subject, State: state, Reason: cmp.Or(reason, state)})
+		g.causes = append(g.causes, report.NotChecked{Subject: subject, State: state, Reason: reason})
 	}
 	cause := &g.causes[at]
 	if partly {
