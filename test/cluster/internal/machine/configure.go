@@ -6,7 +6,6 @@ import (
 	"embed"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"text/template"
 
@@ -28,7 +27,7 @@ func (m Machine) Configure(ctx context.Context, network Network) error {
 	if err := m.claim(); err != nil {
 		return err
 	}
-	for _, dir := range []string{m.runtimeDir(), m.Dir.Run("cni"), m.Dir.Run("kubelet"), m.Dir.Run("volumes"), m.Dir.EtcdData()} {
+	for _, dir := range []string{m.runtimeDir(), m.Dir.Run("cni"), KubeletRoot, VolumesDir, m.Dir.EtcdData()} {
 		if err := os.MkdirAll(dir, 0o700); err != nil {
 			return fmt.Errorf("creating the node's directories: %w", err)
 		}
@@ -45,7 +44,10 @@ func (m Machine) Configure(ctx context.Context, network Network) error {
 	if err := m.writeConfigs(network); err != nil {
 		return err
 	}
-	return m.ensureBridge(ctx)
+	if err := m.rememberSysctls(); err != nil {
+		return err
+	}
+	return ensureBridge(ctx)
 }
 
 func (m Machine) writeConfigs(network Network) error {
@@ -110,27 +112,6 @@ func (m Machine) write(path, name string, data any) error {
 		return fmt.Errorf("writing %s: %w", name, err)
 	}
 	return os.Rename(part, path)
-}
-
-// ensureBridge makes the bridge before the first pod does, because its address
-// is the node's.
-func (m Machine) ensureBridge(ctx context.Context) error {
-	if exec.CommandContext(ctx, "ip", "link", "show", bridgeName).Run() == nil {
-		return nil
-	}
-	if err := m.rememberForwarding(); err != nil {
-		return err
-	}
-	for _, args := range [][]string{
-		{"link", "add", bridgeName, "type", "bridge"},
-		{"address", "add", NodeIP + "/24", "dev", bridgeName},
-		{"link", "set", bridgeName, "up"},
-	} {
-		if err := run(ctx, "ip", args...); err != nil {
-			return fmt.Errorf("making the pods' bridge: %w", err)
-		}
-	}
-	return nil
 }
 
 // Etcd is what the static pod needs to know.

@@ -1,9 +1,9 @@
 package machine
 
 import (
+	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"net"
 	"os"
 	"path/filepath"
@@ -12,36 +12,15 @@ import (
 )
 
 const (
-	forwardingSwitch = "/proc/sys/net/ipv4/ip_forward"
-	containerLogs    = "/var/log/containers"
-	cniCache         = "/var/lib/cni"
-	shimSockets      = "/run/containerd/s"
-	devicePlugins    = "/var/lib/kubelet/device-plugins" // whatever the kubelet's root is
+	containerLogs = "/var/log/containers"
+	cniCache      = "/var/lib/cni"
+	shimSockets   = "/run/containerd/s"
+	devicePlugins = "/var/lib/kubelet/device-plugins" // whatever the kubelet's root is
 )
-
-// rememberForwarding keeps the machine's setting, which the bridge plugin turns on.
-func (m Machine) rememberForwarding() error {
-	value, err := os.ReadFile(forwardingSwitch)
-	if err != nil {
-		return fmt.Errorf("reading whether packets are forwarded: %w", err)
-	}
-	return os.WriteFile(m.Dir.Config("ip_forward"), value, 0o600)
-}
-
-func (m Machine) restoreForwarding() error {
-	value, err := os.ReadFile(m.Dir.Config("ip_forward"))
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
-	if err != nil {
-		return fmt.Errorf("reading how packets were forwarded: %w", err)
-	}
-	return os.WriteFile(forwardingSwitch, value, 0o644)
-}
 
 // removeFiles removes what lies outside the state directory. The marker goes
 // last with its directory, so that an interrupted removal can be repeated.
-func (m Machine) removeFiles() error {
+func (m Machine) removeFiles(context.Context) error {
 	return errors.Join(
 		m.removeLogLinks(),
 		removeCNIResults(),
@@ -49,8 +28,8 @@ func (m Machine) removeFiles() error {
 		removeDeadSockets(filepath.Join(devicePlugins, "kubelet.sock")),
 		removeEmpty(filepath.Join(cniCache, "results"), cniCache, shimSockets, "/run/containerd", devicePlugins, "/var/lib/kubelet"),
 		os.RemoveAll(m.runtimeDir()),
-		os.RemoveAll(VolumesDir),
-		removeEmpty(runtimeBase, filepath.Dir(VolumesDir)),
+		os.RemoveAll(dataBase),
+		removeEmpty(runtimeBase),
 		os.RemoveAll(filepath.Join(kubernetesDir, "manifests")),
 		os.RemoveAll(filepath.Join(kubernetesDir, "pki")),
 		os.Remove(markerFile),

@@ -12,6 +12,7 @@ import (
 	"runtime"
 	"slices"
 
+	"github.com/google/go-containerregistry/pkg/compression"
 	"github.com/google/go-containerregistry/pkg/name"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/empty"
@@ -58,36 +59,29 @@ func (m Machine) ownImage(reference, program string) image {
 	}
 }
 
-// ImportImages gives containerd the images that it lacks; there is no registry
-// from which it could pull them.
+// ImportImages gives containerd the images: there is no registry from which it
+// could pull them.
 func (m Machine) ImportImages(ctx context.Context) error {
+	built := map[name.Tag]v1.Image{}
 	for _, image := range m.images() {
-		if err := m.importImage(ctx, image); err != nil {
-			return fmt.Errorf("importing image %s: %w", image.name, err)
+		reference, err := name.NewTag(image.name)
+		if err != nil {
+			return fmt.Errorf("naming image %s: %w", image.name, err)
+		}
+		if built[reference], err = image.build(); err != nil {
+			return fmt.Errorf("building image %s: %w", image.name, err)
 		}
 	}
-	return nil
-}
-
-func (m Machine) importImage(ctx context.Context, image image) error {
-	reference, err := name.NewTag(image.name)
-	if err != nil {
-		return err
-	}
-	built, err := image.build()
-	if err != nil {
-		return err
-	}
-	file := m.Dir.Config("image.tar")
+	file := m.Dir.Config("images.tar")
 	defer os.Remove(file)
-	if err := tarball.WriteToFile(file, reference, built); err != nil {
-		return err
+	if err := tarball.MultiWriteToFile(file, built); err != nil {
+		return fmt.Errorf("writing the images: %w", err)
 	}
 	return run(ctx, m.Programs["ctr"], "--address="+m.Socket(), "--namespace=k8s.io", "images", "import", file)
 }
 
 func (i image) build() (v1.Image, error) {
-	layer, err := tarball.LayerFromOpener(func() (io.ReadCloser, error) { return i.layer() })
+	layer, err := tarball.LayerFromOpener(i.layer, tarball.WithCompression(compression.None))
 	if err != nil {
 		return nil, err
 	}

@@ -36,10 +36,13 @@ const (
 	kubernetesDir = "/etc/kubernetes"
 	markerFile    = "/etc/kubernetes/.kubectl-prod" // holds the state directory of the cluster that owns the node
 	runtimeBase   = "/run/kubectl-prod"
+	dataBase      = "/var/lib/kubectl-prod"
+	// KubeletRoot is the kubelet's own directory. It holds sockets, too.
+	KubeletRoot = dataBase + "/kubelet"
 	// VolumesDir holds what pods keep in persistent volumes. It does not depend
 	// on the cluster's name, because a volume's source cannot be changed when a
 	// cluster is restored under another.
-	VolumesDir = "/var/lib/kubectl-prod/volumes"
+	VolumesDir = dataBase + "/volumes"
 )
 
 // Machine is this machine as the node of one cluster.
@@ -68,6 +71,21 @@ func Preflight(dir state.Dir) error {
 	}
 	if _, err := os.Stat(kubernetesDir); !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("--node: %s exists, so this machine seems to belong to another Kubernetes", kubernetesDir)
+	}
+	return unused()
+}
+
+// unused refuses a machine on which taking down could hit what is not ours.
+func unused() error {
+	cgroups, err := podCgroups()
+	if err != nil {
+		return fmt.Errorf("looking for pods: %w", err)
+	}
+	if len(cgroups) > 0 {
+		return fmt.Errorf("--node: %s exists, so this machine seems to belong to another Kubernetes", cgroups[0])
+	}
+	if bridgeExists() {
+		return fmt.Errorf("--node: there is already a network interface %s", bridgeName)
 	}
 	return nil
 }

@@ -51,8 +51,8 @@ func (l layout) kubelet() component {
 	return component{name: "kubelet", health: l.url("http", portKubeletHealth, "/healthz"), args: []string{
 		"--config=" + l.dir.Config("kubelet.yaml"),
 		"--kubeconfig=" + l.dir.ComponentKubeconfig("kubelet"),
-		"--root-dir=" + l.dir.Run("kubelet"),
-		"--cert-dir=" + l.dir.Run("kubelet"),
+		"--root-dir=" + machine.KubeletRoot,
+		"--cert-dir=" + machine.KubeletRoot + "/pki",
 		"--hostname-override=" + machine.NodeName,
 		"--node-ip=" + machine.NodeIP,
 		"--node-labels=" + realNodeLabels,
