@@ -5,6 +5,9 @@ import (
 	"github.com/kubectl-prod/kubectl-prod/pkg/practice"
 	"github.com/kubectl-prod/kubectl-prod/pkg/practice/availability"
 	"github.com/kubectl-prod/kubectl-prod/pkg/practice/observability"
+	"github.com/kubectl-prod/kubectl-prod/pkg/practice/operations"
+	"github.com/kubectl-prod/kubectl-prod/pkg/practice/pitfalls"
+	"github.com/kubectl-prod/kubectl-prod/pkg/practice/recovery"
 	"github.com/kubectl-prod/kubectl-prod/pkg/practice/resources"
 	"github.com/kubectl-prod/kubectl-prod/pkg/practice/security"
 )
@@ -41,5 +44,15 @@ func All() []practice.Practice {
 		availability.PDBMissing(),
 		availability.PDBBlocksDrain(),
 		availability.ReadinessProbeMissing(),
+
+		// Backup and recovery
+		recovery.EtcdBackupMissing(),
+
+		// Common pitfalls
+		pitfalls.DefaultNamespaceUsed(),
+		pitfalls.ResourceQuotaMissing(),
+
+		// Operational excellence
+		operations.UnusedConfigMap(),
 	}
 }

@@ -1,0 +1,112 @@
+package operations
+
+import (
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+
+	"github.com/kubectl-prod/kubectl-prod/pkg/cluster"
+)
+
+// uses is what pods and templates refer to, by namespace.
+type uses struct {
+	named map[key]bool
+	// text is all free text of a namespace's templates in which a name may
+	// be mentioned.
+	text map[string]*strings.Builder
+}
+
+type key struct{ namespace, name string }
+
+// configMapUses gathers the ConfigMaps that pods, templates and Jobs refer to.
+// Pods count beside their workload's template: they may run an older one.
+func configMapUses(s *cluster.Snapshot) uses {
+	u := uses{named: map[key]bool{}, text: map[string]*strings.Builder{}}
+	for _, w := range s.Workloads() {
+		u.spec(w.Self.Namespace, &w.Template.Spec)
+		u.mentions(w)
+	}
+	for _, pod := range s.Pods {
+		u.spec(pod.Namespace, &pod.Spec)
+	}
+	for _, job := range s.Jobs {
+		u.spec(job.Namespace, &job.Spec.Template.Spec)
+	}
+	return u
+}
+
+// of reports whether a ConfigMap is referred to, or mentioned by name in its
+// own namespace, or as namespace/name anywhere.
+func (u uses) of(namespace, name string) bool {
+	if u.named[key{namespace, name}] {
+		return true
+	}
+	for from, text := range u.text {
+		if strings.Contains(text.String(), namespace+"/"+name) || (from == namespace && strings.Contains(text.String(), name)) {
+			return true
+		}
+	}
+	return false
+}
+
+func (u uses) spec(namespace string, spec *corev1.PodSpec) {
+	for _, volume := range spec.Volumes {
+		if volume.ConfigMap != nil {
+			u.named[key{namespace, volume.ConfigMap.Name}] = true
+		}
+		if volume.Projected != nil {
+			for _, source := range volume.Projected.Sources {
+				if source.ConfigMap != nil {
+					u.named[key{namespace, source.ConfigMap.Name}] = true
+				}
+			}
+		}
+	}
+	for _, containers := range [][]corev1.Container{spec.InitContainers, spec.Containers} {
+		for i := range containers {
+			u.environment(namespace, containers[i].Env, containers[i].EnvFrom)
+		}
+	}
+	for i := range spec.EphemeralContainers {
+		u.environment(namespace, spec.EphemeralContainers[i].Env, spec.EphemeralContainers[i].EnvFrom)
+	}
+}
+
+func (u uses) environment(namespace string, env []corev1.EnvVar, from []corev1.EnvFromSource) {
+	for _, variable := range env {
+		if variable.ValueFrom != nil && variable.ValueFrom.ConfigMapKeyRef != nil {
+			u.named[key{namespace, variable.ValueFrom.ConfigMapKeyRef.Name}] = true
+		}
+	}
+	for _, source := range from {
+		if source.ConfigMapRef != nil {
+			u.named[key{namespace, source.ConfigMapRef.Name}] = true
+		}
+	}
+}
+
+// mentions notes the free text of a Workload's template: controllers are told
+// by arguments, variables and annotations which ConfigMap to read.
+func (u uses) mentions(w *cluster.Workload) {
+	text := u.text[w.Self.Namespace]
+	if text == nil {
+		text = &strings.Builder{}
+		u.text[w.Self.Namespace] = text
+	}
+	note := func(values ...string) {
+		for _, value := range values {
+			text.WriteString(value)
+			text.WriteByte('\n')
+		}
+	}
+	for _, value := range w.Template.Annotations {
+		note(value)
+	}
+	for c := range w.Containers() {
+		note(c.Command...)
+		note(c.Args...)
+		for _, variable := range c.Env {
+			note(variable.Value)
+		}
+	}
+}
