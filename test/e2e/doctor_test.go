@@ -43,6 +43,7 @@ func TestDoctor(t *testing.T) {
 	t.Run("help, version and completion send nothing", func(t *testing.T) { sendsNothing(t, c) })
 	t.Run("completion works through kubectl", func(t *testing.T) { completes(t, c) })
 	t.Run("a user who may list pods alone gets a report", func(t *testing.T) { podsAlone(t, c) })
+	t.Run("the documented role is enough", func(t *testing.T) { documentedRole(t, c) })
 	t.Run("a namespace narrows the run", func(t *testing.T) { narrows(t, c) })
 	t.Run("a broken aggregated API costs one line", func(t *testing.T) { brokenAPIService(t, c) })
 	t.Run("the mended shop has nothing at warning or above", func(t *testing.T) { mended(t, c) })
@@ -200,6 +201,20 @@ func podsAlone(t *testing.T, c *testCluster) {
 	}
 	if r := c.kubectl(t, nil, "prod", "doctor", "--as", "nobody"); r.code != 2 || !strings.Contains(r.stderr, "nothing could be read") || r.stdout != "" {
 		t.Errorf("a user without rights: exit code %d\n%s%s", r.code, r.stdout, r.stderr)
+	}
+}
+
+func documentedRole(t *testing.T, c *testCluster) {
+	c.must(t, "apply", "-f", filepath.Join(root, "docs", "clusterrole.yaml"))
+	c.must(t, "create", "clusterrolebinding", "doctor", "--clusterrole=kubectl-prod-doctor", "--serviceaccount=shop:doctor")
+	d, r := c.doctor(t, nil, "--as", "system:serviceaccount:shop:doctor", "--require-complete")
+	for _, n := range d.NotChecked {
+		if n.State == "forbidden" {
+			t.Errorf("%s is forbidden: %s", n.Subject, n.Reason)
+		}
+	}
+	if r.code == 2 {
+		t.Errorf("incomplete: %s", r.stderr)
 	}
 }
 
