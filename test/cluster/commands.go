@@ -20,7 +20,7 @@ func newRootCommand() *cobra.Command {
 	}
 	name := root.PersistentFlags().String("name", "prod", "name of the cluster")
 	open := func() (state.Dir, error) { return state.Open(*name) }
-	root.AddCommand(newUp(open), newDown(open), newStatus(open), newKubeconfig(open), newEnv(open), newSave(open))
+	root.AddCommand(newUp(open), newDown(open), newStatus(open), newKubeconfig(open), newEnv(open), newSave(open), newRelock())
 	return root
 }
 
