@@ -1,0 +1,162 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+)
+
+const startRuns = 20
+
+// bench measures the plugin on a fleet.
+type bench struct {
+	size            Size
+	cluster, plugin string // programs
+	runs            int
+	write           string // file to write the result into, "" for none
+	kubeconfig      string // of a cluster to measure on; "" for a fleet
+}
+
+// run fails when a count is wrong, never because something was slow: times
+// depend on the machine and are for a person to judge.
+func (b *bench) run(ctx context.Context, out io.Writer) (err error) {
+	if b.kubeconfig == "" {
+		cluster := testCluster{program: b.cluster, name: fmt.Sprintf("bench-%d-%d", b.size.Nodes, b.size.Pods)}
+		defer func() { err = errors.Join(err, cluster.down(ctx)) }()
+		if b.kubeconfig, err = b.restore(ctx, cluster); err != nil {
+			return err
+		}
+	}
+	result, err := b.measure(ctx)
+	if err != nil {
+		return err
+	}
+	text := result.markdown()
+	if _, err := fmt.Fprint(out, text); err != nil {
+		return fmt.Errorf("printing the result: %w", err)
+	}
+	if b.write != "" {
+		if err := os.WriteFile(b.write, []byte(text), 0o644); err != nil { //nolint:gosec // documentation, for everyone
+			return fmt.Errorf("writing the result: %w", err)
+		}
+	}
+	if twice := result.traffic.twice(); len(twice) > 0 {
+		return fmt.Errorf("each kind is to be listed once, and these were not: %s", strings.Join(twice, ", "))
+	}
+	return nil
+}
+
+// restore brings the fleet back, after making it where it was never made.
+func (b *bench) restore(ctx context.Context, cluster testCluster) (kubeconfig string, err error) {
+	archive, err := b.size.archive()
+	if err != nil {
+		return "", err
+	}
+	if _, err := os.Stat(archive); errors.Is(err, os.ErrNotExist) {
+		fmt.Fprintf(os.Stderr, "there is no fleet of %d nodes and %d pods yet: making it, once\n", b.size.Nodes, b.size.Pods)
+		if err := makeFleet(ctx, b.cluster, b.size); err != nil {
+			return "", err
+		}
+	}
+	if err := cluster.up(ctx, "--restore", archive); err != nil {
+		return "", err
+	}
+	return cluster.kubeconfig(ctx)
+}
+
+func (b *bench) measure(ctx context.Context) (*result, error) {
+	scratch, err := os.MkdirTemp("", "kubectl-prod-scale-")
+	if err != nil {
+		return nil, fmt.Errorf("making a scratch directory: %w", err)
+	}
+	defer os.RemoveAll(scratch)
+	r := &result{machine: thisMachine()}
+	if r.cold, _, err = b.doctor(ctx, b.kubeconfig); err != nil {
+		return nil, err
+	}
+	if err := b.count(ctx, r, scratch); err != nil {
+		return nil, err
+	}
+	if err := b.alternate(ctx, r, scratch); err != nil {
+		return nil, err
+	}
+	return r, b.start(ctx, r)
+}
+
+// count has doctor run once through a counting proxy, untimed.
+func (b *bench) count(ctx context.Context, r *result, scratch string) error {
+	server, kubeconfig, err := r.traffic.proxy(b.kubeconfig, scratch)
+	if err != nil {
+		return err
+	}
+	defer server.Close()
+	_, out, err := b.doctor(ctx, kubeconfig)
+	if err != nil {
+		return err
+	}
+	if err := json.Unmarshal(out, &r.diagnosis); err != nil {
+		return fmt.Errorf("reading doctor's JSON: %w", err)
+	}
+	return nil
+}
+
+// alternate runs both sides in turn, so that what disturbs the machine for a
+// while disturbs both.
+func (b *bench) alternate(ctx context.Context, r *result, scratch string) error {
+	requests := filepath.Join(scratch, "requests.json")
+	data, err := json.Marshal(r.traffic.requests())
+	if err != nil {
+		return fmt.Errorf("writing the LISTs to send: %w", err)
+	}
+	if err := os.WriteFile(requests, data, 0o600); err != nil {
+		return fmt.Errorf("writing the LISTs to send: %w", err)
+	}
+	self, err := os.Executable()
+	if err != nil {
+		return fmt.Errorf("finding this program: %w", err)
+	}
+	for range b.runs {
+		listed, out, err := run(ctx, b.kubeconfig, self, "list", "--kubeconfig", b.kubeconfig, "--requests", requests)
+		if err != nil {
+			return err
+		}
+		if err := json.Unmarshal(out, &r.objects); err != nil {
+			return fmt.Errorf("reading the bare LIST's counts: %w", err)
+		}
+		judged, _, err := b.doctor(ctx, b.kubeconfig)
+		if err != nil {
+			return err
+		}
+		r.bare = append(r.bare, listed)
+		r.doctor = append(r.doctor, judged)
+	}
+	return nil
+}
+
+// start measures what asks the cluster nothing.
+func (b *bench) start(ctx context.Context, r *result) error {
+	for _, args := range [][]string{{"version"}, {"--help"}, {"__complete", "doctor", "--check", ""}} {
+		s := starts{name: strings.TrimSpace(strings.Join(args, " "))}
+		for range startRuns {
+			once, out, err := run(ctx, os.DevNull, b.plugin, args...)
+			if err != nil {
+				return err
+			}
+			s.samples = append(s.samples, once)
+			if args[0] == "version" {
+				r.version, _, _ = strings.Cut(string(out), "\n")
+			}
+		}
+		r.starts = append(r.starts, s)
+	}
+	return nil
+}
+
+func (b *bench) doctor(ctx context.Context, kubeconfig string) (sample, []byte, error) {
+	return run(ctx, kubeconfig, b.plugin, "doctor", "--fail-on=none", "--require-complete", "-o", "json")
+}

@@ -1,0 +1,148 @@
+package main
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/kubectl-prod/kubectl-prod/pkg/report"
+)
+
+// The targets that the result is held against.
+const (
+	targetRatio  = 1.5
+	targetMemory = 300 << 20 // bytes
+	targetStart  = 60 * time.Millisecond
+)
+
+// result is one whole measurement.
+type result struct {
+	machine      machine
+	version      string // the plugin's own word
+	cold         sample // doctor's first run, right after the restore
+	bare, doctor samples
+	starts       []starts
+	traffic      traffic
+	objects      []int // of each LIST in traffic
+	diagnosis    report.Diagnosis
+}
+
+// starts are runs of a command that asks the cluster nothing.
+type starts struct {
+	name    string
+	samples samples
+}
+
+func (r *result) ratio() float64 { return float64(r.doctor.wall()) / float64(r.bare.wall()) }
+
+// markdown is the result as it is printed and kept.
+func (r *result) markdown() string {
+	return strings.Join([]string{r.title(), r.sides(), r.targets(), r.lists(), r.method()}, "\n")
+}
+
+func (r *result) title() string {
+	origin := r.diagnosis.Origin
+	return fmt.Sprintf(`# Benchmarks
+
+Written by `+"`make bench`"+`, not by hand. %s, %s, Kubernetes %s, plugin %s.
+
+%d nodes, %d workloads, %d findings; %s.
+`, time.Now().UTC().Format(time.DateOnly), r.machine, origin.Version, r.version,
+		origin.Nodes, origin.Workloads, len(r.diagnosis.Findings), r.totals())
+}
+
+// totals are all that was listed.
+func (r *result) totals() string {
+	objects, pages, bytes := 0, 0, int64(0)
+	for i, l := range r.traffic.lists {
+		objects, pages, bytes = objects+r.objects[i], pages+l.pages, bytes+l.bytes
+	}
+	return fmt.Sprintf("%d objects of %d kinds in %d pages, %s", objects, len(r.traffic.lists), pages, megabytes(bytes))
+}
+
+func (r *result) sides() string {
+	row := func(name string, all samples) []string {
+		least, most := all.spread()
+		return []string{name, seconds(all.wall()), seconds(least) + " – " + seconds(most), seconds(all.cpu()), megabytes(all.memory())}
+	}
+	return table([]string{"", "wall, median", "least – most", "CPU", "peak memory"}, [][]string{
+		row("bare LIST of the same kinds", r.bare),
+		row("doctor, whole run", r.doctor),
+		row("doctor, first after the restore", samples{r.cold}),
+	})
+}
+
+func (r *result) targets() string {
+	verdict := func(met bool) string {
+		if met {
+			return "met"
+		}
+		return "missed"
+	}
+	rows := [][]string{
+		{"doctor ÷ bare LIST", fmt.Sprintf("%.2f", r.ratio()), fmt.Sprintf("≤ %.1f", targetRatio), verdict(r.ratio() <= targetRatio)},
+		{"doctor's peak memory", megabytes(r.doctor.memory()), "≤ " + megabytes(targetMemory), verdict(r.doctor.memory() <= targetMemory)},
+		{"LISTs started more than once", strconv.Itoa(len(r.traffic.twice())), "0", verdict(len(r.traffic.twice()) == 0)},
+	}
+	for _, s := range r.starts {
+		wall := s.samples.wall()
+		rows = append(rows, []string{"`" + s.name + "`, median", milliseconds(wall), "≤ " + milliseconds(targetStart), verdict(wall <= targetStart)})
+	}
+	return table([]string{"", "measured", "target", ""}, rows)
+}
+
+func (r *result) lists() string {
+	var rows [][]string
+	for i, l := range r.traffic.lists {
+		rows = append(rows, []string{l.name(), strconv.Itoa(r.objects[i]), strconv.Itoa(l.starts), strconv.Itoa(l.pages), megabytes(l.bytes)})
+	}
+	return table([]string{"kind", "objects", "LISTs", "pages", "before compression"}, rows)
+}
+
+func (r *result) method() string {
+	return fmt.Sprintf(`Beside the LISTs doctor sent %d requests: %s.
+
+Both sides run as processes of their own, in turn, %d times each, on a warmed
+API server that shares the machine with them. The bare side sends exactly the
+LISTs that doctor was seen to send through a counting proxy (same kinds, same
+form, pages of %s, %d at once), decodes every page and drops it.
+`, len(r.traffic.others), strings.Join(r.traffic.others, ", "), len(r.bare), pageSize, listsAtOnce)
+}
+
+// table is a Markdown table whose columns also line up as text.
+func table(header []string, rows [][]string) string {
+	widths := make([]int, len(header))
+	for _, row := range append([][]string{header}, rows...) {
+		for i, cell := range row {
+			widths[i] = max(widths[i], len([]rune(cell)), 3)
+		}
+	}
+	var text strings.Builder
+	line := func(cells []string) {
+		for i, cell := range cells {
+			text.WriteString("| " + cell + strings.Repeat(" ", widths[i]-len([]rune(cell))+1))
+		}
+		text.WriteString("|\n")
+	}
+	line(header)
+	for _, width := range widths {
+		text.WriteString("|" + strings.Repeat("-", width+2))
+	}
+	text.WriteString("|\n")
+	for _, row := range rows {
+		line(row)
+	}
+	return text.String()
+}
+
+func seconds(d time.Duration) string      { return fmt.Sprintf("%.2f s", d.Seconds()) }
+func milliseconds(d time.Duration) string { return fmt.Sprintf("%d ms", d.Milliseconds()) }
+
+// megabytes are of 1,048,576 bytes.
+func megabytes(bytes int64) string {
+	if bytes < 1<<20 {
+		return fmt.Sprintf("%.2f MB", float64(bytes)/(1<<20))
+	}
+	return fmt.Sprintf("%.1f MB", float64(bytes)/(1<<20))
+}

@@ -1,0 +1,69 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"slices"
+	"time"
+)
+
+// sample is what one run of a process took.
+type sample struct {
+	wall time.Duration
+	cpu  time.Duration // its own, user and system
+	// memory is its peak resident set in bytes. Linux counts the parent's in
+	// until exec, so that a figure below this program's own size means less.
+	memory int64
+}
+
+// run runs a program to its end and returns its stdout.
+func run(ctx context.Context, kubeconfig, program string, args ...string) (sample, []byte, error) {
+	var out, errOut bytes.Buffer
+	cmd := exec.CommandContext(ctx, program, args...)
+	cmd.Env = append(os.Environ(), "KUBECONFIG="+kubeconfig)
+	cmd.Stdout, cmd.Stderr = &out, &errOut
+	start := time.Now()
+	if err := cmd.Run(); err != nil {
+		return sample{}, nil, fmt.Errorf("%s %q: %w\n%s", program, args, err, errOut.Bytes())
+	}
+	wall := time.Since(start)
+	cpu := cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime()
+	return sample{wall: wall, cpu: cpu, memory: peakMemory(cmd.ProcessState)}, out.Bytes(), nil
+}
+
+// samples are runs of the same program.
+type samples []sample
+
+func (all samples) wall() time.Duration {
+	return median(all, func(s sample) time.Duration { return s.wall })
+}
+
+func (all samples) cpu() time.Duration {
+	return median(all, func(s sample) time.Duration { return s.cpu })
+}
+
+func (all samples) memory() int64 {
+	return median(all, func(s sample) int64 { return s.memory })
+}
+
+// spread is the quickest and the slowest run.
+func (all samples) spread() (least, most time.Duration) {
+	least, most = all[0].wall, all[0].wall
+	for _, s := range all {
+		least, most = min(least, s.wall), max(most, s.wall)
+	}
+	return least, most
+}
+
+// median is the upper one where there are two.
+func median[T ~int64](all samples, of func(sample) T) T {
+	var values []T
+	for _, s := range all {
+		values = append(values, of(s))
+	}
+	slices.Sort(values)
+	return values[len(values)/2]
+}
