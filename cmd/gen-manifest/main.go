@@ -6,6 +6,7 @@
 package main
 
 import (
+	"bytes"
 	"flag"
 	"fmt"
 	"os"
@@ -26,12 +27,11 @@ func main() {
 }
 
 func generate(version, checksums, repository string) error {
-	file, err := os.Open(checksums)
+	data, err := os.ReadFile(checksums)
 	if err != nil {
-		return fmt.Errorf("opening the checksums: %w", err)
+		return fmt.Errorf("reading the checksums: %w", err)
 	}
-	defer file.Close()
-	sums, err := manifest.ReadChecksums(file)
+	sums, err := manifest.ReadChecksums(bytes.NewReader(data))
 	if err != nil {
 		return fmt.Errorf("%s: %w", checksums, err)
 	}
@@ -39,7 +39,7 @@ func generate(version, checksums, repository string) error {
 	if err != nil {
 		return err
 	}
-	data, err := manifest.Render(plugin)
+	data, err = manifest.Render(plugin)
 	if err != nil {
 		return err
 	}

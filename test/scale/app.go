@@ -10,7 +10,6 @@ import (
 	policyv1 "k8s.io/api/policy/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/intstr"
-	"k8s.io/utils/ptr"
 )
 
 // fault is what is wrong with an app.
@@ -123,8 +122,8 @@ func (a app) budget() *policyv1.PodDisruptionBudget {
 		ObjectMeta: a.meta(),
 		Spec: policyv1.PodDisruptionBudgetSpec{
 			Selector:                   &metav1.LabelSelector{MatchLabels: a.selector()},
-			MaxUnavailable:             ptr.To(intstr.FromInt32(1)),
-			UnhealthyPodEvictionPolicy: ptr.To(policyv1.AlwaysAllow),
+			MaxUnavailable:             new(intstr.FromInt32(1)),
+			UnhealthyPodEvictionPolicy: new(policyv1.AlwaysAllow),
 		},
 	}
 }
@@ -137,7 +136,7 @@ func (a app) allow() *networkingv1.NetworkPolicy {
 			PolicyTypes: []networkingv1.PolicyType{networkingv1.PolicyTypeIngress},
 			Ingress: []networkingv1.NetworkPolicyIngressRule{{
 				From:  []networkingv1.NetworkPolicyPeer{{NamespaceSelector: &metav1.LabelSelector{}}},
-				Ports: []networkingv1.NetworkPolicyPort{{Port: ptr.To(intstr.FromString("http"))}},
+				Ports: []networkingv1.NetworkPolicyPort{{Port: new(intstr.FromString("http"))}},
 			}},
 		},
 	}
@@ -152,7 +151,7 @@ func (a app) ingress() *networkingv1.Ingress {
 			Rules: []networkingv1.IngressRule{{Host: host, IngressRuleValue: networkingv1.IngressRuleValue{
 				HTTP: &networkingv1.HTTPIngressRuleValue{Paths: []networkingv1.HTTPIngressPath{{
 					Path:     "/",
-					PathType: ptr.To(networkingv1.PathTypePrefix),
+					PathType: new(networkingv1.PathTypePrefix),
 					Backend: networkingv1.IngressBackend{Service: &networkingv1.IngressServiceBackend{
 						Name: a.name, Port: networkingv1.ServiceBackendPort{Name: "http"},
 					}},
@@ -165,7 +164,7 @@ func (a app) ingress() *networkingv1.Ingress {
 // autoscaler never scales, so that a fleet keeps its size whatever the
 // simulated usage is.
 func (a app) autoscaler() *autoscalingv2.HorizontalPodAutoscaler {
-	never := &autoscalingv2.HPAScalingRules{SelectPolicy: ptr.To(autoscalingv2.DisabledPolicySelect)}
+	never := &autoscalingv2.HPAScalingRules{SelectPolicy: new(autoscalingv2.DisabledPolicySelect)}
 	return &autoscalingv2.HorizontalPodAutoscaler{
 		ObjectMeta: a.meta(),
 		Spec: autoscalingv2.HorizontalPodAutoscalerSpec{
@@ -175,7 +174,7 @@ func (a app) autoscaler() *autoscalingv2.HorizontalPodAutoscaler {
 			Behavior:       &autoscalingv2.HorizontalPodAutoscalerBehavior{ScaleUp: never, ScaleDown: never},
 			Metrics: []autoscalingv2.MetricSpec{{Type: autoscalingv2.ResourceMetricSourceType, Resource: &autoscalingv2.ResourceMetricSource{
 				Name:   corev1.ResourceCPU,
-				Target: autoscalingv2.MetricTarget{Type: autoscalingv2.UtilizationMetricType, AverageUtilization: ptr.To[int32](80)},
+				Target: autoscalingv2.MetricTarget{Type: autoscalingv2.UtilizationMetricType, AverageUtilization: new(int32(80))},
 			}}},
 		},
 	}

@@ -41,7 +41,7 @@ func (b *bench) run(ctx context.Context, out io.Writer) (err error) {
 		return fmt.Errorf("printing the result: %w", err)
 	}
 	if b.write != "" {
-		if err := os.WriteFile(b.write, []byte(text), 0o644); err != nil { //nolint:gosec // documentation, for everyone
+		if err := os.WriteFile(b.write, []byte(text), 0o644); err != nil {
 			return fmt.Errorf("writing the result: %w", err)
 		}
 	}
@@ -74,7 +74,7 @@ func (b *bench) measure(ctx context.Context) (*result, error) {
 	if err != nil {
 		return nil, fmt.Errorf("making a scratch directory: %w", err)
 	}
-	defer os.RemoveAll(scratch)
+	defer func() { _ = os.RemoveAll(scratch) }()
 	r := &result{machine: thisMachine()}
 	if r.cold, _, err = b.doctor(ctx, b.kubeconfig); err != nil {
 		return nil, err

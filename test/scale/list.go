@@ -124,7 +124,7 @@ func (l *lister) page(ctx context.Context, path, accept string) (runtime.Object,
 	if err != nil {
 		return nil, err
 	}
-	defer response.Body.Close()
+	defer func() { _ = response.Body.Close() }()
 	body, err := io.ReadAll(response.Body)
 	if err != nil {
 		return nil, err

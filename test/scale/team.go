@@ -10,7 +10,6 @@ import (
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/intstr"
-	"k8s.io/utils/ptr"
 )
 
 // team is a namespace. Every tenth lacks governance (no quota, no limits, no
@@ -83,15 +82,15 @@ func (t team) database() []create {
 			Ports: []corev1.ServicePort{{Name: "postgres", Port: 5432, TargetPort: intstr.FromString("postgres")}},
 		}}),
 		createBudget(&policyv1.PodDisruptionBudget{ObjectMeta: t.meta("database"), Spec: policyv1.PodDisruptionBudgetSpec{
-			Selector: selector, MaxUnavailable: ptr.To(intstr.FromInt32(1)),
+			Selector: selector, MaxUnavailable: new(intstr.FromInt32(1)),
 		}}),
 		createStatefulSet(&appsv1.StatefulSet{ObjectMeta: t.meta("database"), Spec: appsv1.StatefulSetSpec{
-			ServiceName: "database", Replicas: ptr.To[int32](databaseReplicas), Selector: selector,
+			ServiceName: "database", Replicas: new(int32(databaseReplicas)), Selector: selector,
 			PodManagementPolicy: appsv1.ParallelPodManagement,
 			Template:            corev1.PodTemplateSpec{ObjectMeta: metav1.ObjectMeta{Labels: labels}, Spec: spec},
 		}}),
 		createCronJob(&batchv1.CronJob{ObjectMeta: t.meta("report"), Spec: batchv1.CronJobSpec{
-			Schedule: "0 3 * * *", Suspend: ptr.To(true), // a fleet keeps its size overnight too
+			Schedule: "0 3 * * *", Suspend: new(true), // a fleet keeps its size overnight too
 			JobTemplate: batchv1.JobTemplateSpec{Spec: t.report()},
 		}}),
 		createJob(&batchv1.Job{ObjectMeta: t.meta("migrate"), Spec: t.report()}),

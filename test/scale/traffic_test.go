@@ -55,7 +55,9 @@ func get(t *testing.T, counted *traffic, target, accept string) {
 	request := httptest.NewRequestWithContext(t.Context(), http.MethodGet, target, nil)
 	request.Header.Set("Accept", accept)
 	recorder := httptest.NewRecorder()
-	recorder.WriteString("ok")
+	if _, err := recorder.WriteString("ok"); err != nil {
+		t.Fatal(err)
+	}
 	response := recorder.Result()
 	response.Request = request
 	if err := counted.note(response); err != nil {

@@ -45,7 +45,7 @@ func TestTheManifestKeepsWithinKrewsLimits(t *testing.T) {
 	if n := utf8.RuneCountInString(plugin.Spec.ShortDescription); n > 50 {
 		t.Errorf("shortDescription has %d characters, and krew's reviewers ask for at most 50", n)
 	}
-	for _, line := range strings.Split(plugin.Spec.Description+plugin.Spec.Caveats, "\n") {
+	for line := range strings.SplitSeq(plugin.Spec.Description+plugin.Spec.Caveats, "\n") {
 		if utf8.RuneCountInString(line) > 80 {
 			t.Errorf("wider than 80: %s", line)
 		}
