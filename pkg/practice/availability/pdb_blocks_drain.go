@@ -93,7 +93,7 @@ func blocking(budget *policyv1.PodDisruptionBudget, now, least int32) []practice
 	case allowed <= 0:
 		return []practice.Finding{practice.On(budgetRef(budget), path, "%s of %d wanted pods allows 0 evictions, even when all are healthy", rule, now)}
 	}
-	if expectedByStatus(budget) > 0 && budget.Status.DisruptionsAllowed == 0 {
+	if expectedByStatus(budget) > 0 && budget.Status.DisruptionsAllowed == 0 && holdsSome(budget) {
 		return []practice.Finding{blockedNow(budget, rule)}
 	}
 	if allowed, path, rule := allowance(budget.Spec, least); least > 0 && allowed <= 0 {
@@ -101,6 +101,17 @@ func blocking(budget *policyv1.PodDisruptionBudget, now, least int32) []practice
 			"%s allows 0 evictions once autoscaling leaves %d pods, its minimum", rule, least).As(report.Warning)}
 	}
 	return nil
+}
+
+// holdsSome reports whether a budget that allows nothing keeps any pod: under
+// AlwaysAllow the unhealthy may go, so that it takes a healthy one.
+func holdsSome(budget *policyv1.PodDisruptionBudget) bool {
+	return !letsUnhealthyGo(budget) || budget.Status.CurrentHealthy > 0
+}
+
+func letsUnhealthyGo(budget *policyv1.PodDisruptionBudget) bool {
+	policy := budget.Spec.UnhealthyPodEvictionPolicy
+	return policy != nil && *policy == policyv1.AlwaysAllow
 }
 
 // allowance is how many of the expected pods may be away when all are healthy.
@@ -129,11 +140,14 @@ func blockedNow(budget *policyv1.PodDisruptionBudget, rule string) practice.Find
 	}
 	finding := practice.On(budgetRef(budget), "status", "%s allows 0 evictions now: %d of %d pods are healthy, and %d have to be",
 		rule, status.CurrentHealthy, status.ExpectedPods, status.DesiredHealthy)
-	if status.CurrentHealthy < status.ExpectedPods {
-		return finding.Mended("mend the %s: kubectl get pods -n %s; unhealthyPodEvictionPolicy: AlwaysAllow lets drains evict unhealthy pods",
-			unhealthy(status.ExpectedPods-status.CurrentHealthy), budget.Namespace)
+	if status.CurrentHealthy == status.ExpectedPods {
+		return finding
 	}
-	return finding
+	mend := fmt.Sprintf("mend the %s: kubectl get pods -n %s", unhealthy(status.ExpectedPods-status.CurrentHealthy), budget.Namespace)
+	if !letsUnhealthyGo(budget) {
+		mend += "; unhealthyPodEvictionPolicy: AlwaysAllow lets drains evict unhealthy pods"
+	}
+	return finding.Mended("%s", mend)
 }
 
 func unhealthy(n int32) string {

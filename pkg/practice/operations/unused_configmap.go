@@ -13,7 +13,7 @@ import (
 
 // settled is how old a ConfigMap must be: a deployment creates them before
 // what uses them.
-const settled = time.Hour
+const settled = time.Minute
 
 // UnusedConfigMap finds ConfigMaps that nothing refers to.
 //
@@ -28,7 +28,7 @@ func UnusedConfigMap() practice.Practice {
 		Severity: report.Info,
 		Reason: "What is left over is read by the next person as if it mattered: they change it, and nothing happens, " +
 			"or they keep it, for fear that something would.",
-		Judged: "Each ConfigMap older than an hour, the platform's excepted. Uses are looked for in all pods and in the template of every workload, also of CronJobs and of what is scaled to none: " +
+		Judged: "Each ConfigMap older than a minute, the platform's excepted. Uses are looked for in all pods and in the template of every workload, also of CronJobs and of what is scaled to none: " +
 			"volumes, projected volumes, env, envFrom, of all kinds of containers, and any mention of the name in a command, argument, variable or annotation. " +
 			"Exempt are those that something owns, or that carry the mark of a program that finds them by name or label. " +
 			"References from custom resources and from ReplicaSets kept for a rollback are not seen.",
