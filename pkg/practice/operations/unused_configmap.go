@@ -61,8 +61,9 @@ func UnusedConfigMap() practice.Practice {
 }
 
 func sinceCreation(now time.Time, cm *metav1.PartialObjectMetadata) string {
-	if cm.CreationTimestamp.IsZero() {
+	days := int(now.Sub(cm.CreationTimestamp.Time).Hours() / 24)
+	if cm.CreationTimestamp.IsZero() || days < 2 {
 		return ""
 	}
-	return fmt.Sprintf("; it is %d days old", int(now.Sub(cm.CreationTimestamp.Time).Hours()/24))
+	return fmt.Sprintf("; it is %d days old", days)
 }
