@@ -57,32 +57,32 @@ func budgetRef(budget *policyv1.PodDisruptionBudget) cluster.Ref {
 
 // expectedPods adds up how many pods the selected workloads want now, and at
 // their autoscalers' minimum.
-func expectedPods(selected []*cluster.Workload) (now, least int32) {
+func expectedPods(selected []*cluster.Workload) (now, least int) {
 	for _, w := range selected {
 		if !w.HasReplicas() {
-			now, least = now+int32(len(w.Pods)), least+int32(len(w.Pods))
+			now, least = now+len(w.Pods), least+len(w.Pods)
 			continue
 		}
 		if *w.Replicas == 0 {
 			continue // scaled to none, by hand or by events
 		}
-		now, least = now+wanted(w), least+min(wanted(w), lowest(w))
+		now, least = now+int(wanted(w)), least+int(min(wanted(w), lowest(w)))
 	}
 	return now, least
 }
 
 // expectedByStatus is how many pods the disruption controller expects; 0 when
 // its word is older than the budget.
-func expectedByStatus(budget *policyv1.PodDisruptionBudget) int32 {
+func expectedByStatus(budget *policyv1.PodDisruptionBudget) int {
 	if budget.Status.ObservedGeneration == 0 || budget.Status.ObservedGeneration != budget.Generation {
 		return 0
 	}
-	return budget.Status.ExpectedPods
+	return int(budget.Status.ExpectedPods)
 }
 
 // blocking says why a budget allows nothing: by its own arithmetic, which no
 // healing changes; at its autoscaler's minimum; or as its pods are now.
-func blocking(budget *policyv1.PodDisruptionBudget, now, least int32) []practice.Finding {
+func blocking(budget *policyv1.PodDisruptionBudget, now, least int) []practice.Finding {
 	if now == 0 {
 		now, least = expectedByStatus(budget), expectedByStatus(budget)
 	}
@@ -115,18 +115,18 @@ func letsUnhealthyGo(budget *policyv1.PodDisruptionBudget) bool {
 }
 
 // allowance is how many of the expected pods may be away when all are healthy.
-func allowance(spec policyv1.PodDisruptionBudgetSpec, expected int32) (allowed int, path, rule string) {
+func allowance(spec policyv1.PodDisruptionBudgetSpec, expected int) (allowed int, path, rule string) {
 	switch {
 	case spec.MaxUnavailable != nil:
 		// A value that does not parse stops the controller, and it allows none.
-		allowed, _ = intstr.GetScaledValueFromIntOrPercent(spec.MaxUnavailable, int(expected), true)
+		allowed, _ = intstr.GetScaledValueFromIntOrPercent(spec.MaxUnavailable, expected, true)
 		return allowed, "spec.maxUnavailable", "maxUnavailable " + spec.MaxUnavailable.String()
 	case spec.MinAvailable != nil:
-		kept, err := intstr.GetScaledValueFromIntOrPercent(spec.MinAvailable, int(expected), true)
+		kept, err := intstr.GetScaledValueFromIntOrPercent(spec.MinAvailable, expected, true)
 		if err != nil {
-			kept = int(expected)
+			kept = expected
 		}
-		return int(expected) - kept, "spec.minAvailable", "minAvailable " + spec.MinAvailable.String()
+		return expected - kept, "spec.minAvailable", "minAvailable " + spec.MinAvailable.String()
 	default:
 		return 0, "spec", "neither minAvailable nor maxUnavailable"
 	}

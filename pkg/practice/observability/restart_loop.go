@@ -2,6 +2,7 @@ package observability
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -68,7 +69,7 @@ func RestartLoop() practice.Practice {
 func hasPods(w *cluster.Workload) bool { return len(w.Pods) > 0 }
 
 func allStatuses(pod *corev1.Pod) []corev1.ContainerStatus {
-	return append(append([]corev1.ContainerStatus(nil), pod.Status.InitContainerStatuses...), pod.Status.ContainerStatuses...)
+	return slices.Concat(pod.Status.InitContainerStatuses, pod.Status.ContainerStatuses)
 }
 
 func loopsNow(now time.Time, status corev1.ContainerStatus) bool {

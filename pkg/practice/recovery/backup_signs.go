@@ -3,6 +3,7 @@ package recovery
 import (
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 
@@ -93,15 +94,10 @@ func savesEtcd(job *batchv1.CronJob) bool {
 	saves := regexp.MustCompile(`(?s)\betcdctl\b.*\bsnapshot\s+save\b`)
 	image := regexp.MustCompile(`etcd.*(backup|snapshot)|(backup|snapshot).*etcd`)
 	spec := job.Spec.JobTemplate.Spec.Template.Spec
-	for _, containers := range [][]corev1.Container{spec.InitContainers, spec.Containers} {
-		for _, c := range containers {
-			run := strings.Join(append(append([]string(nil), c.Command...), c.Args...), " ")
-			if saves.MatchString(run) || image.MatchString(imageName(c.Image)) {
-				return true
-			}
-		}
-	}
-	return false
+	return slices.ContainsFunc(slices.Concat(spec.InitContainers, spec.Containers), func(c corev1.Container) bool {
+		run := strings.Join(slices.Concat(c.Command, c.Args), " ")
+		return saves.MatchString(run) || image.MatchString(imageName(c.Image))
+	})
 }
 
 // imageName is an image's repository without registry, path, tag and digest.
