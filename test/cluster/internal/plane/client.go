@@ -6,8 +6,10 @@ import (
 	"net/http"
 	"time"
 
+	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
 	certutil "k8s.io/client-go/util/cert"
 
@@ -27,7 +29,9 @@ func newClients(dir state.Dir) (clients, error) {
 		return clients{}, fmt.Errorf("reading the kubeconfig: %w", err)
 	}
 	config.QPS = -1 // fleets are made of thousands of objects
-	typed, err := kubernetes.NewForConfig(config)
+	compact := rest.CopyConfig(config)
+	compact.ContentType = runtime.ContentTypeProtobuf
+	typed, err := kubernetes.NewForConfig(compact)
 	if err != nil {
 		return clients{}, fmt.Errorf("making a client: %w", err)
 	}

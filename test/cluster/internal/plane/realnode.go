@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 
+	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
@@ -68,7 +70,7 @@ func (l layout) kubeProxy() component {
 }
 
 // finishRealNode gives the node the role that the kubelet may not give itself,
-// and waits until names resolve.
+// and waits until names resolve and etcd's pod can be found.
 func (c *cluster) finishRealNode(ctx context.Context) error {
 	role := []byte(`{"metadata":{"labels":{"node-role.kubernetes.io/control-plane":""}}}`)
 	nodes := c.clients.typed.CoreV1().Nodes()
@@ -85,7 +87,10 @@ func (c *cluster) finishRealNode(ctx context.Context) error {
 	if err := c.startAll(ctx, c.kubeProxy()); err != nil {
 		return err
 	}
-	return c.awaitDNS(ctx)
+	if err := c.awaitDNS(ctx); err != nil {
+		return err
+	}
+	return c.awaitEtcdPod(ctx)
 }
 
 func (c *cluster) awaitDNS(ctx context.Context) error {
@@ -98,6 +103,29 @@ func (c *cluster) awaitDNS(ctx context.Context) error {
 		return fmt.Errorf("waiting for the cluster's DNS: %w", err)
 	}
 	return nil
+}
+
+// awaitEtcdPod waits until the API shows etcd's static pod, which the kubelet
+// tries to register only now and then.
+func (c *cluster) awaitEtcdPod(ctx context.Context) error {
+	pods := c.clients.typed.CoreV1().Pods(metav1.NamespaceSystem)
+	err := wait.PollUntilContextTimeout(ctx, pollInterval, startTimeout, true, func(ctx context.Context) (bool, error) {
+		pod, err := pods.Get(ctx, "etcd-"+machine.NodeName, metav1.GetOptions{})
+		if apierrors.IsNotFound(err) {
+			return false, nil
+		}
+		return err == nil && podReady(pod), err
+	})
+	if err != nil {
+		return fmt.Errorf("waiting for etcd's pod to be shown: %w", err)
+	}
+	return nil
+}
+
+func podReady(pod *corev1.Pod) bool {
+	return slices.ContainsFunc(pod.Status.Conditions, func(condition corev1.PodCondition) bool {
+		return condition.Type == corev1.PodReady && condition.Status == corev1.ConditionTrue
+	})
 }
 
 const realNodeLabels = "topology.kubernetes.io/region=" + region +
