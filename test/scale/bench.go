@@ -20,12 +20,13 @@ type bench struct {
 	runs            int
 	write           string // file to write the result into, "" for none
 	kubeconfig      string // of a cluster to measure on; "" for a fleet
+	fleet           bool   // whether it measures on a fleet
 }
 
 // run fails when a count is wrong, never because something was slow: times
 // depend on the machine and are for a person to judge.
 func (b *bench) run(ctx context.Context, out io.Writer) (err error) {
-	if b.kubeconfig == "" {
+	if b.fleet = b.kubeconfig == ""; b.fleet {
 		cluster := testCluster{program: b.cluster, name: fmt.Sprintf("bench-%d-%d", b.size.Nodes, b.size.Pods)}
 		defer func() { err = errors.Join(err, cluster.down(ctx)) }()
 		if b.kubeconfig, err = b.restore(ctx, cluster); err != nil {
@@ -41,8 +42,8 @@ func (b *bench) run(ctx context.Context, out io.Writer) (err error) {
 		return fmt.Errorf("printing the result: %w", err)
 	}
 	if b.write != "" {
-		if err := os.WriteFile(b.write, []byte(text), 0o644); err != nil {
-			return fmt.Errorf("writing the result: %w", err)
+		if err := keep(b.write, text); err != nil {
+			return err
 		}
 	}
 	if twice := result.traffic.twice(); len(twice) > 0 {
@@ -69,13 +70,21 @@ func (b *bench) restore(ctx context.Context, cluster testCluster) (kubeconfig st
 	return cluster.kubeconfig(ctx)
 }
 
+// name is the heading of the result.
+func (b *bench) name() string {
+	if b.fleet {
+		return fmt.Sprintf("%d nodes, %d pods", b.size.Nodes, b.size.Pods)
+	}
+	return "The cluster of " + b.kubeconfig
+}
+
 func (b *bench) measure(ctx context.Context) (*result, error) {
 	scratch, err := os.MkdirTemp("", "kubectl-prod-scale-")
 	if err != nil {
 		return nil, fmt.Errorf("making a scratch directory: %w", err)
 	}
 	defer func() { _ = os.RemoveAll(scratch) }()
-	r := &result{machine: thisMachine()}
+	r := &result{name: b.name(), machine: thisMachine()}
 	if r.cold, _, err = b.doctor(ctx, b.kubeconfig); err != nil {
 		return nil, err
 	}

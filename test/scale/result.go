@@ -18,6 +18,7 @@ const (
 
 // result is one whole measurement.
 type result struct {
+	name         string // of the fleet
 	machine      machine
 	version      string // the plugin's own word
 	cold         sample // doctor's first run, right after the restore
@@ -38,18 +39,17 @@ func (r *result) ratio() float64 { return float64(r.doctor.wall()) / float64(r.b
 
 // markdown is the result as it is printed and kept.
 func (r *result) markdown() string {
-	return strings.Join([]string{r.title(), r.sides(), r.targets(), r.lists(), r.method()}, "\n")
+	return strings.Join([]string{r.title(), r.sides(), r.targets(), r.lists(), r.others()}, "\n")
 }
 
 func (r *result) title() string {
 	origin := r.diagnosis.Origin
-	return fmt.Sprintf(`# Benchmarks
+	return fmt.Sprintf(`## %s
 
-Written by `+"`make bench`"+`, not by hand. %s, %s, Kubernetes %s, plugin %s.
-
-%d nodes, %d workloads, %d findings; %s.
-`, time.Now().UTC().Format(time.DateOnly), r.machine, origin.Version, r.version,
-		origin.Nodes, origin.Workloads, len(r.diagnosis.Findings), r.totals())
+%s, %s, Kubernetes %s, %s.
+%d workloads, %d findings; %s.
+`, r.name, time.Now().UTC().Format(time.DateOnly), r.machine, origin.Version, r.version,
+		origin.Workloads, len(r.diagnosis.Findings), r.totals())
 }
 
 // totals are all that was listed.
@@ -66,10 +66,10 @@ func (r *result) sides() string {
 		least, most := all.spread()
 		return []string{name, seconds(all.wall()), seconds(least) + " – " + seconds(most), seconds(all.cpu()), megabytes(all.memory())}
 	}
-	return table([]string{"", "wall, median", "least – most", "CPU", "peak memory"}, [][]string{
+	return table([]string{"", fmt.Sprintf("wall, median of %d", len(r.doctor)), "least – most", "CPU", "peak memory"}, [][]string{
 		row("bare LIST of the same kinds", r.bare),
 		row("doctor, whole run", r.doctor),
-		row("doctor, first after the restore", samples{r.cold}),
+		row("doctor, first run of all", samples{r.cold}),
 	})
 }
 
@@ -100,14 +100,8 @@ func (r *result) lists() string {
 	return table([]string{"kind", "objects", "LISTs", "pages", "before compression"}, rows)
 }
 
-func (r *result) method() string {
-	return fmt.Sprintf(`Beside the LISTs doctor sent %d requests: %s.
-
-Both sides run as processes of their own, in turn, %d times each, on a warmed
-API server that shares the machine with them. The bare side sends exactly the
-LISTs that doctor was seen to send through a counting proxy (same kinds, same
-form, pages of %s, %d at once), decodes every page and drops it.
-`, len(r.traffic.others), strings.Join(r.traffic.others, ", "), len(r.bare), pageSize, listsAtOnce)
+func (r *result) others() string {
+	return fmt.Sprintf("Beside the LISTs doctor sent %d requests: %s.\n", len(r.traffic.others), strings.Join(r.traffic.others, ", "))
 }
 
 // table is a Markdown table whose columns also line up as text.
