@@ -41,6 +41,12 @@ func (c tool) command(args ...string) *exec.Cmd {
 	return cmd
 }
 
+// in is the same tool for a subtest, which must not fail its parent.
+func (c tool) in(t *testing.T) tool {
+	c.t = t
+	return c
+}
+
 // run runs the tool and returns its standard output; a failure ends the test.
 func (c tool) run(args ...string) string {
 	c.t.Helper()

@@ -44,6 +44,7 @@ func TestARealNodeRunsRealPodsAndIsGivenBack(t *testing.T) {
 	c.kubectl("node", "rollout", "status", "deployment/web", "--timeout=90s")
 
 	t.Run("logs and exec work", func(t *testing.T) {
+		c := c.in(t)
 		if got := c.kubectl("node", "logs", "deployment/web"); !strings.Contains(got, "listening") {
 			t.Errorf("logs: %s", got)
 		}
@@ -52,22 +53,26 @@ func TestARealNodeRunsRealPodsAndIsGivenBack(t *testing.T) {
 		}
 	})
 	t.Run("names resolve and Services route", func(t *testing.T) {
+		c := c.in(t)
 		got := c.kubectl("node", "exec", "deployment/web", "--", "/web", "get", "http://web.default.svc.cluster.local/")
 		if !strings.Contains(got, "hello from web-") {
 			t.Errorf("the Service answered %q", got)
 		}
 	})
-	t.Run("port-forward works", func(t *testing.T) { portForward(t, c) })
+	t.Run("port-forward works", func(t *testing.T) { portForward(t, c.in(t)) })
 	t.Run("etcd is kubeadm's static pod, without a shell", func(t *testing.T) {
+		c := c.in(t)
 		c.kubectl("node", "-n", "kube-system", "exec", "etcd-control-plane", "--", "etcdctl", "version")
 		if exec.Command("sh", "-c", c.run("env", "--name", "node")+"kubectl -n kube-system exec etcd-control-plane -- sh -c true").Run() == nil {
 			t.Error("there should be no shell")
 		}
 	})
 	t.Run("a claim is bound on the node", func(t *testing.T) {
+		c := c.in(t)
 		c.kubectl("node", "wait", "--for=condition=Ready", "pod/keeper", "--timeout=60s")
 	})
 	t.Run("bad pods go bad as they should", func(t *testing.T) {
+		c := c.in(t)
 		for pod, reason := range map[string]string{"crash": "exitCode\":3", "hog": "OOMKilled"} {
 			eventually(t, pod+" shows "+reason, func() bool {
 				return strings.Contains(c.kubectl("node", "get", "pod", pod, "-o", "jsonpath={.status.containerStatuses}"), reason)
@@ -75,9 +80,9 @@ func TestARealNodeRunsRealPodsAndIsGivenBack(t *testing.T) {
 		}
 	})
 	t.Run("the real node's usage is measured", func(t *testing.T) {
+		c := c.in(t)
 		eventually(t, "usage", func() bool {
-			return regexp.MustCompile(`control-plane +[1-9]`).MatchString(c.kubectl("node", "get", "--raw", "/apis/metrics.k8s.io/v1beta1/nodes")) ||
-				exec.Command("sh", "-c", c.run("env", "--name", "node")+"kubectl top node control-plane").Run() == nil
+			return exec.Command("sh", "-c", c.run("env", "--name", "node")+"kubectl top node control-plane").Run() == nil
 		})
 	})
 
@@ -89,8 +94,8 @@ func TestARealNodeRunsRealPodsAndIsGivenBack(t *testing.T) {
 }
 
 func portForward(t *testing.T, c tool) {
-	script := c.run("env", "--name", "node") + "exec kubectl port-forward service/web 0:80 --address 127.0.0.1"
-	cmd := exec.Command("sh", "-c", strings.Replace(script, "0:80", ":80", 1))
+	script := c.run("env", "--name", "node") + "exec kubectl port-forward service/web :80 --address 127.0.0.1"
+	cmd := exec.Command("sh", "-c", script)
 	out, err := cmd.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
