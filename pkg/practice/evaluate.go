@@ -68,6 +68,7 @@ func Evaluate(s *cluster.Snapshot, practices []Practice, scope Scope) *report.Di
 		if gaps.note(s, p, scope) {
 			verdict := p.Check(s)
 			if verdict.NotChecked != "" {
+				gaps.withdraw(p.ID)
 				gaps.add(p.ID, "not judged", verdict.NotChecked, p.ID, false)
 			} else {
 				result.Checked = true

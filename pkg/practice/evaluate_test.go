@@ -80,6 +80,7 @@ func TestWhatCouldNotBeReadIsNotCheckedAndNeverCounts(t *testing.T) {
 	liveOnly := badPods("live-only", report.Critical)
 	liveOnly.LiveOnly = true
 	saysNo := badPods("says-no", report.Critical)
+	saysNo.Uses = []cluster.Kind{cluster.NodeMetrics}
 	saysNo.Check = func(*cluster.Snapshot) Verdict { return Verdict{NotChecked: "there is no telling"} }
 	d := Evaluate(read(t, false), []Practice{needsNodes, anyOf, liveOnly, saysNo}, Scope{})
 	for _, p := range d.Practices {

@@ -66,6 +66,15 @@ func (g *gaps) kind(s *cluster.Snapshot, kind cluster.Kind, practice string, par
 	g.add(string(kind), string(c.State), c.Reason, practice, partly)
 }
 
+// withdraw takes back that a practice was judged in part: it found that it
+// could not judge at all.
+func (g *gaps) withdraw(practice string) {
+	for i := range g.causes {
+		g.causes[i].Partly = slices.DeleteFunc(g.causes[i].Partly, func(id string) bool { return id == practice })
+	}
+	g.causes = slices.DeleteFunc(g.causes, func(c report.NotChecked) bool { return len(c.Practices)+len(c.Partly) == 0 })
+}
+
 func (g *gaps) add(subject, state, reason, practice string, partly bool) {
 	reason = cmp.Or(reason, state)
 	at := slices.IndexFunc(g.causes, func(c report.NotChecked) bool {

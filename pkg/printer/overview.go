@@ -168,7 +168,7 @@ func (o Options) practices(w io.Writer, d *report.Diagnosis) error {
 		return err
 	}
 	if more := len(all) - worstPractices; more > 0 {
-		fmt.Fprintf(w, "… and %s more\n", count(more, "practice"))
+		fmt.Fprintf(w, "… and %d more (-o wide lists every finding)\n", more)
 	}
 	return nil
 }

@@ -73,7 +73,7 @@ func findsTheShop(t *testing.T, c *testCluster) {
 	}
 	for _, want := range []struct{ practice, object string }{
 		{"memory-limit-unset", "deployment.apps/frontend"},
-		{"zone-label-deprecated", "deployment.apps/catalogue"},
+		{"zone-label-deprecated", "deployment.apps/frontend"},
 		{"network-policy-missing", "namespace/shop"},
 		{"pod-security-label-unset", "namespace/shop"},
 	} {
