@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"context"
 	"embed"
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"text/template"
@@ -127,7 +129,7 @@ func (m Machine) WriteEtcd(etcd Etcd) error {
 	if err := os.MkdirAll(certs, 0o700); err != nil {
 		return fmt.Errorf("creating etcd's certificate directory: %w", err)
 	}
-	if err := os.CopyFS(certs, os.DirFS(filepath.Dir(m.Dir.PKI().Cert("etcd/ca")))); err != nil && !os.IsExist(err) {
+	if err := os.CopyFS(certs, os.DirFS(filepath.Dir(m.Dir.PKI().Cert("etcd/ca")))); err != nil && !errors.Is(err, fs.ErrExist) {
 		return fmt.Errorf("copying etcd's certificates: %w", err)
 	}
 	return m.write(filepath.Join(kubernetesDir, "manifests", "etcd.yaml"), "etcd.yaml", map[string]any{
