@@ -9,9 +9,16 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
+
+	"k8s.io/apimachinery/pkg/util/wait"
 )
 
-const startRuns = 20
+const (
+	startRuns = 20
+	// metricsTimeout is for two of metrics-server's rounds, a minute each.
+	metricsTimeout = 4 * time.Minute
+)
 
 // bench measures the plugin on a fleet.
 type bench struct {
@@ -67,7 +74,32 @@ func (b *bench) restore(ctx context.Context, cluster testCluster) (kubeconfig st
 	if err := cluster.up(ctx, "--restore", archive); err != nil {
 		return "", err
 	}
-	return cluster.kubeconfig(ctx)
+	if kubeconfig, err = cluster.kubeconfig(ctx); err != nil {
+		return "", err
+	}
+	return kubeconfig, awaitMetrics(ctx, kubeconfig, b.size.Nodes)
+}
+
+// awaitMetrics waits until every node's usage can be read, as on any cluster
+// that has been up for a while.
+func awaitMetrics(ctx context.Context, kubeconfig string, nodes int) error {
+	lister, err := newLister(kubeconfig)
+	if err != nil {
+		return err
+	}
+	usage := request{Path: "/apis/metrics.k8s.io/v1beta1/nodes", Accept: "application/json"}
+	measured := 0
+	err = wait.PollUntilContextTimeout(ctx, pollInterval, metricsTimeout, true, func(ctx context.Context) (bool, error) {
+		n, err := lister.list(ctx, usage)
+		if err == nil {
+			measured = n
+		}
+		return measured >= nodes, nil // until metrics-server has started, an error is no answer
+	})
+	if err != nil {
+		return fmt.Errorf("waiting for the usage of %d nodes, of which %d have one: %w", nodes, measured, err)
+	}
+	return nil
 }
 
 // name is the heading of the result.

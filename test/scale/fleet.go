@@ -100,10 +100,14 @@ func createAll(ctx context.Context, client kubernetes.Interface, objects []creat
 func awaitRunning(ctx context.Context, client kubernetes.Interface, want int) error {
 	start := time.Now()
 	ready := 0
-	err := wait.PollUntilContextTimeout(ctx, pollInterval, runningTimeout, true, func(ctx context.Context) (done bool, err error) {
-		ready, err = readyPods(ctx, client)
+	err := wait.PollUntilContextTimeout(ctx, pollInterval, runningTimeout, true, func(ctx context.Context) (bool, error) {
+		now, err := readyPods(ctx, client)
+		if err != nil {
+			return false, err
+		}
+		ready = now
 		fmt.Fprintf(os.Stderr, "%d of %d pods ready (%s)\n", ready, want, time.Since(start).Round(time.Second))
-		return ready >= want, err
+		return ready >= want, nil
 	})
 	if err != nil {
 		return fmt.Errorf("waiting for %d pods, of which %d are ready: %w", want, ready, err)

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -40,11 +41,11 @@ func keep(file, section string) error {
 	} else {
 		sections[same] = section
 	}
-	text := preface
+	text := bytes.NewBufferString(preface)
 	for _, s := range sections {
-		text += start + strings.TrimRight(s, "\n") + "\n"
+		text.WriteString(start + strings.TrimRight(s, "\n") + "\n")
 	}
-	if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
+	if err := os.WriteFile(file, text.Bytes(), 0o644); err != nil {
 		return fmt.Errorf("writing the result: %w", err)
 	}
 	return nil
