@@ -21,7 +21,7 @@ func Describe(practices []Practice) *report.Catalogue {
 		}
 		slices.Sort(reads)
 		c.Items = append(c.Items, report.Practice{
-			ID: p.ID, Title: p.Title, Chapter: string(p.Chapter), Severity: p.Severity, LiveOnly: p.LiveOnly,
+			ID: p.ID, Title: p.Title, Chapter: string(p.Chapter), Severity: p.Severity, Optional: p.Optional, LiveOnly: p.LiveOnly,
 			Reason: p.Reason, Judged: p.Judged, Fix: p.Fix, Reads: slices.Compact(reads), Sources: p.Sources,
 		})
 	}

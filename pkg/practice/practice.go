@@ -30,6 +30,9 @@ type Practice struct {
 	// Sources are where the rule comes from: documentation, KEP or code.
 	Sources []string
 
+	// Optional practices are judged only when asked for by their ID: they are
+	// right for some clusters, and noise in most.
+	Optional bool
 	// LiveOnly practices judge what only a running cluster has.
 	LiveOnly bool
 	// ClusterScope practices judge the cluster as a whole or objects outside

@@ -19,6 +19,9 @@ func (o Options) catalogueTable(w io.Writer, c *report.Catalogue) error {
 		if p.LiveOnly {
 			from = "cluster"
 		}
+		if p.Optional {
+			from += " (when named)"
+		}
 		row := []string{p.ID, p.Chapter, o.severity(p.Severity), from}
 		if o.Format == "wide" {
 			row = append(row, strings.Join(p.Reads, ","))
@@ -42,6 +45,9 @@ func (o Options) explain(w io.Writer, c *report.Catalogue) error {
 		from := "manifests or a cluster"
 		if p.LiveOnly {
 			from = "a cluster"
+		}
+		if p.Optional {
+			from += ", only when --check names it"
 		}
 		fmt.Fprintf(w, "%s   %s   %s\n%s\n", o.paint(bold, p.ID), o.severity(p.Severity), p.Chapter, p.Title)
 		for _, part := range []struct{ heading, text string }{

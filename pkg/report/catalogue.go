@@ -18,6 +18,8 @@ type Practice struct {
 	Title    string   `json:"title"`
 	Chapter  string   `json:"chapter"`
 	Severity Severity `json:"severity"`
+	// Optional practices are judged only when --check names their ID.
+	Optional bool `json:"optional"`
 	// LiveOnly practices cannot be judged from manifests.
 	LiveOnly bool     `json:"liveOnly"`
 	Reason   string   `json:"reason"`

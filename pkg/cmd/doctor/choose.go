@@ -1,6 +1,7 @@
 package doctor
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -9,24 +10,46 @@ import (
 )
 
 // choose picks the practices that --check names, or all, less those that
-// --skip names. A name is a practice's ID or a chapter.
+// --skip names. A name is a practice's ID or a chapter; an optional practice is
+// picked by its ID alone.
 func choose(all []practice.Practice, check, skip []string) ([]practice.Practice, error) {
-	for _, name := range slices.Concat(check, skip) {
-		if !slices.ContainsFunc(all, func(p practice.Practice) bool { return goesBy(p, name) }) {
-			return nil, unknown(all, name)
-		}
+	if err := known(all, skip); err != nil {
+		return nil, err
 	}
+	chosen, err := named(all, check)
+	if err != nil {
+		return nil, err
+	}
+	chosen = slices.DeleteFunc(chosen, func(p practice.Practice) bool {
+		unasked := p.Optional && !slices.Contains(check, p.ID)
+		return unasked || slices.ContainsFunc(skip, func(name string) bool { return goesBy(p, name) })
+	})
+	if len(chosen) == 0 {
+		return nil, errors.New("no practice is left to judge: --skip leaves none, or --check names a chapter whose practices all are optional")
+	}
+	return chosen, nil
+}
+
+// named are the practices that one of the names names; all of them without a
+// name.
+func named(all []practice.Practice, names []string) ([]practice.Practice, error) {
 	var chosen []practice.Practice
 	for _, p := range all {
-		named := func(name string) bool { return goesBy(p, name) }
-		if (len(check) == 0 || slices.ContainsFunc(check, named)) && !slices.ContainsFunc(skip, named) {
+		if len(names) == 0 || slices.ContainsFunc(names, func(name string) bool { return goesBy(p, name) }) {
 			chosen = append(chosen, p)
 		}
 	}
-	if len(chosen) == 0 {
-		return nil, fmt.Errorf("--skip leaves no practice to judge")
+	return chosen, known(all, names)
+}
+
+// known is an error when a name names no practice.
+func known(all []practice.Practice, names []string) error {
+	for _, name := range names {
+		if !slices.ContainsFunc(all, func(p practice.Practice) bool { return goesBy(p, name) }) {
+			return unknown(all, name)
+		}
 	}
-	return chosen, nil
+	return nil
 }
 
 func goesBy(p practice.Practice, name string) bool {

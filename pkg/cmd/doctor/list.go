@@ -17,7 +17,7 @@ func newListCommand(streams genericiooptions.IOStreams) *cobra.Command {
 			if err := print.Complete(streams); err != nil {
 				return err
 			}
-			chosen, err := choose(catalogue.All(), args, nil)
+			chosen, err := named(catalogue.All(), args)
 			if err != nil {
 				return err
 			}
@@ -40,7 +40,7 @@ func newExplainCommand(streams genericiooptions.IOStreams) *cobra.Command {
 			if err := print.Complete(streams); err != nil {
 				return err
 			}
-			chosen, err := choose(catalogue.All(), args, nil)
+			chosen, err := named(catalogue.All(), args)
 			if err != nil {
 				return err
 			}
