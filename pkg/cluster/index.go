@@ -24,8 +24,8 @@ type index struct {
 	limitRanges  map[string][]*corev1.LimitRange
 	zones        []string
 	namespaceRef map[string]*corev1.Namespace
-	// labelsByRef is made when a selector first asks for it.
-	labelsByRef func() map[Ref]map[string]string
+	// metaByRef is made when somebody first asks for it.
+	metaByRef func() map[Ref]metav1.Object
 }
 
 // labelKey finds the Workloads of a namespace whose template has a label.
@@ -42,6 +42,7 @@ func (s *Snapshot) complete() *Snapshot {
 		nodesByName:  map[string]*corev1.Node{},
 		limitRanges:  map[string][]*corev1.LimitRange{},
 		namespaceRef: map[string]*corev1.Namespace{},
+		lookups:      s.newLookups(),
 	}
 	s.indexNodes()
 	s.indexOwners()
@@ -49,7 +50,7 @@ func (s *Snapshot) complete() *Snapshot {
 	s.indexTemplates()
 	s.indexSelectors()
 	s.indexScalers()
-	s.labelsByRef = sync.OnceValue(s.indexLabels)
+	s.metaByRef = sync.OnceValue(s.indexMeta)
 	for _, lr := range s.LimitRanges {
 		s.limitRanges[lr.Namespace] = append(s.limitRanges[lr.Namespace], lr)
 	}
@@ -246,13 +247,11 @@ func (s *Snapshot) Selected(namespace string, selector *metav1.LabelSelector) []
 	return selected
 }
 
-// indexLabels are the labels of all objects, for selectors.
-func (s *Snapshot) indexLabels() map[Ref]map[string]string {
-	all := map[Ref]map[string]string{}
+// indexMeta is the metadata of all objects.
+func (s *Snapshot) indexMeta() map[Ref]metav1.Object {
+	all := map[Ref]metav1.Object{}
 	for _, reading := range readings() {
-		reading.each(s, func(obj metav1.Object) {
-			all[reading.ref(obj)] = obj.GetLabels()
-		})
+		reading.each(s, func(obj metav1.Object) { all[reading.ref(obj)] = obj })
 	}
 	return all
 }

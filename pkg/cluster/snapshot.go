@@ -8,10 +8,13 @@ import (
 	autoscalingv2 "k8s.io/api/autoscaling/v2"
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
 	networkingv1 "k8s.io/api/networking/v1"
 	policyv1 "k8s.io/api/policy/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/labels"
 	metricsv1beta1 "k8s.io/metrics/pkg/apis/metrics/v1beta1"
 )
 
@@ -52,6 +55,22 @@ type Snapshot struct {
 	TLSSecrets       []*corev1.Secret
 	VerticalScalers  []*unstructured.Unstructured
 
+	APIServices     []*APIService
+	Claims          []*corev1.PersistentVolumeClaim
+	ClusterBindings []*rbacv1.ClusterRoleBinding
+	ClusterRoles    []*rbacv1.ClusterRole
+	Definitions     []*Definition
+	EndpointSlices  []*discoveryv1.EndpointSlice
+	RoleBindings    []*rbacv1.RoleBinding
+	Roles           []*rbacv1.Role
+	Secrets         []*metav1.PartialObjectMetadata // all but TLSSecrets
+	Volumes         []*corev1.PersistentVolume
+
+	// Written are the objects of manifests, of any kind, by the API version in
+	// which they are written.
+	Written []Ref
+
+	systems  map[Kind]*[]*unstructured.Unstructured // see System
 	coverage map[Kind]Coverage
 	sources  map[Ref]Position
 	*index
@@ -115,6 +134,11 @@ type Coverage struct {
 	Pages   int
 	// Reason says in one line why the state is Forbidden, Absent or Failed.
 	Reason string
+	// Allow is the RBAC rule under which the read would be allowed.
+	Allow string
+	// Optional kinds are custom ones: a cluster that does not serve them has
+	// none, which is known and not a gap.
+	Optional bool
 }
 
 // Coverage tells how the read of a kind ended.
@@ -127,6 +151,13 @@ func (s *Snapshot) Coverage(kind Kind) Coverage {
 
 // WasRead reports whether every object of the kind is in the Snapshot.
 func (s *Snapshot) WasRead(kind Kind) bool { return s.Coverage(kind).State == Read }
+
+// Known reports whether it is known what the cluster has of the kind: it was
+// read, or the cluster does without it.
+func (s *Snapshot) Known(kind Kind) bool {
+	c := s.Coverage(kind)
+	return c.State == Read || (c.State == Absent && c.Optional)
+}
 
 // Coverages lists how each kind that was asked for ended, sorted by kind.
 func (s *Snapshot) Coverages() []Coverage {
@@ -144,5 +175,29 @@ func (s *Snapshot) Position(ref Ref) (Position, bool) {
 	return p, ok
 }
 
-// LabelsOf are the labels of an object; nil when it is not in the Snapshot.
-func (s *Snapshot) LabelsOf(ref Ref) map[string]string { return s.labelsByRef()[ref] }
+// SelectableLabels are what a label selector is held against: of a Workload its
+// own labels and its pods' together, of another object its labels; nil when it
+// is not in the Snapshot.
+func (s *Snapshot) SelectableLabels(ref Ref) map[string]string {
+	if w := s.WorkloadByRef(ref); w != nil {
+		return labels.Merge(w.Template.Labels, w.Meta.Labels)
+	}
+	if meta := s.metaOf(ref); meta != nil {
+		return meta.GetLabels()
+	}
+	return nil
+}
+
+// AnnotationsOf are the annotations of an object; of a Workload, those of the
+// object that holds its pod template. Nil when it is not in the Snapshot.
+func (s *Snapshot) AnnotationsOf(ref Ref) map[string]string {
+	if w := s.WorkloadByRef(ref); w != nil {
+		return w.Meta.Annotations
+	}
+	if meta := s.metaOf(ref); meta != nil {
+		return meta.GetAnnotations()
+	}
+	return nil
+}
+
+func (s *Snapshot) metaOf(ref Ref) metav1.Object { return s.metaByRef()[ref] }

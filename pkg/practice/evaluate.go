@@ -20,6 +20,9 @@ type Scope struct {
 	Selector labels.Selector
 	// MinSeverity leaves out milder findings; empty keeps all.
 	MinSeverity report.Severity
+	// Ignores set findings aside; annotations on objects and namespaces are
+	// heeded as well.
+	Ignores []Ignore
 }
 
 // Needs are the kinds that judging the practices takes.
@@ -63,6 +66,7 @@ func Evaluate(s *cluster.Snapshot, practices []Practice, scope Scope) *report.Di
 		}
 	}
 	gaps := &gaps{}
+	ignores := &ignores{snapshot: s, scope: scope}
 	for _, p := range practices {
 		result := report.PracticeResult{ID: p.ID, Chapter: string(p.Chapter), Severity: p.Severity}
 		if gaps.note(s, p, scope) {
@@ -72,14 +76,18 @@ func Evaluate(s *cluster.Snapshot, practices []Practice, scope Scope) *report.Di
 				gaps.add(p.ID, "not judged", verdict.NotChecked, p.ID, false)
 			} else {
 				result.Checked = true
+				d.Ignored = append(d.Ignored, scope.setAside(s, p, &verdict, inScope, ignores)...)
 				result.Judged, result.Failed = scope.count(verdict, inScope)
-				d.Findings = append(d.Findings, scope.findings(s, p, verdict, inScope)...)
+				for _, f := range verdict.Findings {
+					d.Findings = append(d.Findings, scope.worded(s, p, f))
+				}
 			}
 		}
 		d.Practices = append(d.Practices, result)
 	}
 	gaps.noteUnserved(s)
 	d.NotChecked = append(d.NotChecked, gaps.causes...)
+	d.Warnings = ignores.warnings
 	d.Score, d.Chapters = score(d)
 	sortFindings(d.Findings)
 	d.Findings = slices.DeleteFunc(d.Findings, func(f report.Finding) bool {
@@ -98,10 +106,7 @@ func (scope Scope) over(s *cluster.Snapshot) func(cluster.Ref) bool {
 		if scope.Selector == nil || scope.Selector.Empty() {
 			return true
 		}
-		if w := s.WorkloadByRef(ref); w != nil {
-			return scope.Selector.Matches(labels.Merge(w.Template.Labels, w.Meta.Labels))
-		}
-		return scope.Selector.Matches(labels.Set(s.LabelsOf(ref)))
+		return scope.Selector.Matches(labels.Set(s.SelectableLabels(ref)))
 	}
 }
 
@@ -131,28 +136,38 @@ func (scope Scope) count(v Verdict, inScope func(cluster.Ref) bool) (judged, fai
 	return max(judged, failed), failed
 }
 
-// findings words a verdict's findings for the report.
-func (scope Scope) findings(s *cluster.Snapshot, p Practice, v Verdict, inScope func(cluster.Ref) bool) []report.Finding {
-	var all []report.Finding
-	for _, f := range v.Findings {
+// setAside takes out of a verdict the findings that are out of scope, and
+// returns those that are ignored.
+func (scope Scope) setAside(s *cluster.Snapshot, p Practice, v *Verdict, inScope func(cluster.Ref) bool, ignores *ignores) []report.IgnoredFinding {
+	var aside []report.IgnoredFinding
+	v.Findings = slices.DeleteFunc(slices.Clone(v.Findings), func(f Finding) bool {
 		if !inScope(f.Object) {
-			continue
+			return true
 		}
-		position, _ := s.Position(f.Object)
-		all = append(all, report.Finding{
-			Practice: p.ID,
-			Chapter:  string(p.Chapter),
-			Severity: cmp.Or(f.Severity, p.Severity),
-			Object:   report.Object{APIVersion: f.Object.APIVersion, Kind: f.Object.Kind, Namespace: f.Object.Namespace, Name: f.Object.Name},
-			Path:     f.Path,
-			Message:  f.Message,
-			Fix:      cmp.Or(f.Fix, p.Fix),
-			Platform: scope.isPlatform(f.Object),
-			File:     position.File,
-			Line:     position.Line,
-		})
+		ignore := ignores.of(p, f)
+		if ignore != nil {
+			aside = append(aside, ignore.aside(scope.worded(s, p, f)))
+		}
+		return ignore != nil
+	})
+	return aside
+}
+
+// worded is a finding as the report tells it.
+func (scope Scope) worded(s *cluster.Snapshot, p Practice, f Finding) report.Finding {
+	position, _ := s.Position(f.Object)
+	return report.Finding{
+		Practice: p.ID,
+		Chapter:  string(p.Chapter),
+		Severity: cmp.Or(f.Severity, p.Severity),
+		Object:   report.Object{APIVersion: f.Object.APIVersion, Kind: f.Object.Kind, Namespace: f.Object.Namespace, Name: f.Object.Name},
+		Path:     f.Path,
+		Message:  f.Message,
+		Fix:      cmp.Or(f.Fix, p.Fix),
+		Platform: scope.isPlatform(f.Object),
+		File:     position.File,
+		Line:     position.Line,
 	}
-	return all
 }
 
 func sortFindings(all []report.Finding) {

@@ -28,6 +28,11 @@ type Diagnosis struct {
 	Chapters []ChapterScore `json:"chapters"`
 	// Findings are worst first: by severity, then practice, then object.
 	Findings []Finding `json:"findings"`
+	// Ignored are findings that somebody set aside, with the reason; they count
+	// neither in the score nor for the exit code.
+	Ignored []IgnoredFinding `json:"ignored,omitempty"`
+	// Warnings are ignores that could not be heeded, and the like.
+	Warnings []string `json:"warnings,omitempty"`
 	// NotChecked tells what could not be judged, one entry a cause.
 	NotChecked []NotChecked `json:"notChecked"`
 	// Practices tells for each practice that was selected how it fared.
@@ -120,6 +125,15 @@ type Finding struct {
 	Line int    `json:"line,omitempty"`
 }
 
+// IgnoredFinding is a finding that somebody set aside.
+type IgnoredFinding struct {
+	Finding `json:",inline"`
+	// Reason says why, By where that is written, Until the last day of it.
+	Reason string `json:"reason"`
+	By     string `json:"by"`
+	Until  string `json:"until,omitempty"`
+}
+
 // Score is a share of what was judged that is in order, by weight.
 type Score struct {
 	// Percent is 0 to 100, rounded down, so that 100 means that nothing was
@@ -146,6 +160,8 @@ type NotChecked struct {
 	// State is forbidden, absent, failed, "needs a cluster" or "out of scope".
 	State  string `json:"state"`
 	Reason string `json:"reason"`
+	// Allow is the RBAC rule that would allow what was forbidden.
+	Allow string `json:"allow,omitempty"`
 	// Practices could not be judged at all for this cause.
 	Practices []string `json:"practices,omitempty"`
 	// Partly were judged on what could be read.
@@ -171,6 +187,8 @@ func (d *Diagnosis) DeepCopyObject() runtime.Object {
 	clone.Origin.Manifests = append([]string(nil), d.Origin.Manifests...)
 	clone.Chapters = append([]ChapterScore(nil), d.Chapters...)
 	clone.Findings = append([]Finding(nil), d.Findings...)
+	clone.Ignored = append([]IgnoredFinding(nil), d.Ignored...)
+	clone.Warnings = append([]string(nil), d.Warnings...)
 	clone.NotChecked = append([]NotChecked(nil), d.NotChecked...)
 	clone.Practices = append([]PracticeResult(nil), d.Practices...)
 	return &clone
