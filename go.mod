@@ -43,6 +43,7 @@ require (
 	github.com/sahilm/fuzzy v0.1.1 // indirect
 	golang.org/x/tools v0.47.0 // indirect
 	k8s.io/component-base v0.37.2 // indirect
+	k8s.io/component-helpers v0.37.2 // indirect
 )
 
 require (
