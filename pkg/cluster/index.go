@@ -26,6 +26,7 @@ type index struct {
 	namespaceRef map[string]*corev1.Namespace
 	// metaByRef is made when somebody first asks for it.
 	metaByRef func() map[Ref]metav1.Object
+	lookups
 }
 
 // labelKey finds the Workloads of a namespace whose template has a label.
@@ -251,7 +252,13 @@ func (s *Snapshot) Selected(namespace string, selector *metav1.LabelSelector) []
 func (s *Snapshot) indexMeta() map[Ref]metav1.Object {
 	all := map[Ref]metav1.Object{}
 	for _, reading := range readings() {
-		reading.each(s, func(obj metav1.Object) { all[reading.ref(obj)] = obj })
+		reading.each(s, func(obj metav1.Object) {
+			ref := reading.ref(obj)
+			if object, ok := obj.(*unstructured.Unstructured); ok {
+				ref = RefTo(object)
+			}
+			all[ref] = obj
+		})
 	}
 	return all
 }

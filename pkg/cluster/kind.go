@@ -3,12 +3,16 @@ package cluster
 import (
 	"strings"
 
+	admissionv1 "k8s.io/api/admissionregistration/v1"
 	appsv1 "k8s.io/api/apps/v1"
 	autoscalingv2 "k8s.io/api/autoscaling/v2"
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
 	networkingv1 "k8s.io/api/networking/v1"
 	policyv1 "k8s.io/api/policy/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
+	schedulingv1 "k8s.io/api/scheduling/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -49,7 +53,33 @@ const (
 	VerticalScalers  Kind = "verticalpodautoscalers.autoscaling.k8s.io"
 	KnativeServices  Kind = "services.serving.knative.dev"
 	OpenShiftBackups Kind = "backups.config.openshift.io"
+
+	APIServices     Kind = "apiservices.apiregistration.k8s.io"
+	Claims          Kind = "persistentvolumeclaims"
+	ClusterBindings Kind = "clusterrolebindings.rbac.authorization.k8s.io"
+	ClusterRoles    Kind = "clusterroles.rbac.authorization.k8s.io"
+	Definitions     Kind = "customresourcedefinitions.apiextensions.k8s.io"
+	EndpointSlices  Kind = "endpointslices.discovery.k8s.io"
+	RoleBindings    Kind = "rolebindings.rbac.authorization.k8s.io"
+	Roles           Kind = "roles.rbac.authorization.k8s.io"
+	// Secrets are those that are neither TLS, which [TLSSecrets] has, nor kept
+	// by a program for itself: their metadata alone, never a body.
+	Secrets Kind = "secrets"
+	Volumes Kind = "persistentvolumes"
+
+	// ConfigMapData are ConfigMaps with their bodies. Who needs them has the
+	// metadata too: where both are asked for, this one LIST fills both.
+	ConfigMapData      Kind = "configmaps(data)"
+	MutatingWebhooks   Kind = "mutatingwebhookconfigurations.admissionregistration.k8s.io"
+	PodMetrics         Kind = "pods.metrics.k8s.io"
+	PriorityClasses    Kind = "priorityclasses.scheduling.k8s.io"
+	ValidatingWebhooks Kind = "validatingwebhookconfigurations.admissionregistration.k8s.io"
 )
+
+// ordinarySecrets leaves out the Secrets that are read otherwise, or that the
+// cluster itself and Helm keep and look up by name.
+const ordinarySecrets = "type!=" + string(corev1.SecretTypeTLS) + ",type!=" + string(corev1.SecretTypeServiceAccountToken) +
+	",type!=" + string(corev1.SecretTypeBootstrapToken) + ",type!=helm.sh/release.v1"
 
 // WorkloadKinds are the kinds whose objects run pods. A practice about
 // workloads judges those that could be read and names those that could not.
@@ -69,6 +99,7 @@ type reading struct {
 	keep          func(*Snapshot, runtime.Object)
 	each          func(*Snapshot, func(metav1.Object))
 	empty         func() runtime.Object // a new object to decode a manifest into
+	emptyList     func() runtime.Object // a new list to decode a page of a chosen form into
 }
 
 // form is how much of an object travels.
@@ -79,6 +110,7 @@ const (
 	metadata              // PartialObjectMetadata alone, as protobuf
 	untyped               // a custom resource, as JSON, where the server has it
 	untypedMD             // a custom resource's metadata, where the server has it
+	chosen                // the fields of a type of our own, as JSON
 )
 
 func (r reading) custom() bool { return r.form == untyped || r.form == untypedMD }
@@ -113,7 +145,7 @@ func (r reading) ref(obj metav1.Object) Ref {
 // readings is the one table of what can be read; order is the order of
 // starting, so the kinds that are large in real clusters come first.
 func readings() []reading {
-	return []reading{
+	return append([]reading{
 		typed(Pods, "v1", "Pod", func(s *Snapshot) *[]*corev1.Pod { return &s.Pods }),
 		partial(ReplicaSets, "v1", "ReplicaSet", func(s *Snapshot) *[]*metav1.PartialObjectMetadata { return &s.ReplicaSets }).formerly("extensions"),
 		partial(ConfigMaps, "v1", "ConfigMap", func(s *Snapshot) *[]*metav1.PartialObjectMetadata { return &s.ConfigMaps }),
@@ -134,12 +166,27 @@ func readings() []reading {
 		typed(ResourceQuotas, "v1", "ResourceQuota", func(s *Snapshot) *[]*corev1.ResourceQuota { return &s.ResourceQuotas }),
 		typed(LimitRanges, "v1", "LimitRange", func(s *Snapshot) *[]*corev1.LimitRange { return &s.LimitRanges }),
 		typed(NodeMetrics, "v1beta1", "NodeMetrics", func(s *Snapshot) *[]*metricsv1beta1.NodeMetrics { return &s.NodeMetrics }).ofCluster(),
+		typed(PodMetrics, "v1beta1", "PodMetrics", func(s *Snapshot) *[]*metricsv1beta1.PodMetrics { return &s.PodMetrics }),
+		typed(ConfigMapData, "v1", "ConfigMap", func(s *Snapshot) *[]*corev1.ConfigMap { return &s.ConfigMapData }),
+		typed(PriorityClasses, "v1", "PriorityClass", func(s *Snapshot) *[]*schedulingv1.PriorityClass { return &s.PriorityClasses }).ofCluster(),
+		typed(ValidatingWebhooks, "v1", "ValidatingWebhookConfiguration", func(s *Snapshot) *[]*admissionv1.ValidatingWebhookConfiguration { return &s.ValidatingWebhooks }).ofCluster(),
+		typed(MutatingWebhooks, "v1", "MutatingWebhookConfiguration", func(s *Snapshot) *[]*admissionv1.MutatingWebhookConfiguration { return &s.MutatingWebhooks }).ofCluster(),
+		typed(EndpointSlices, "v1", "EndpointSlice", func(s *Snapshot) *[]*discoveryv1.EndpointSlice { return &s.EndpointSlices }),
+		typed(Claims, "v1", "PersistentVolumeClaim", func(s *Snapshot) *[]*corev1.PersistentVolumeClaim { return &s.Claims }),
+		typed(Volumes, "v1", "PersistentVolume", func(s *Snapshot) *[]*corev1.PersistentVolume { return &s.Volumes }).ofCluster(),
+		partial(Secrets, "v1", "Secret", func(s *Snapshot) *[]*metav1.PartialObjectMetadata { return &s.Secrets }).where(ordinarySecrets),
+		typed(Roles, "v1", "Role", func(s *Snapshot) *[]*rbacv1.Role { return &s.Roles }),
+		typed(RoleBindings, "v1", "RoleBinding", func(s *Snapshot) *[]*rbacv1.RoleBinding { return &s.RoleBindings }),
+		typed(ClusterRoles, "v1", "ClusterRole", func(s *Snapshot) *[]*rbacv1.ClusterRole { return &s.ClusterRoles }).ofCluster(),
+		typed(ClusterBindings, "v1", "ClusterRoleBinding", func(s *Snapshot) *[]*rbacv1.ClusterRoleBinding { return &s.ClusterBindings }).ofCluster(),
+		own(Definitions, "v1", "CustomResourceDefinition", func(s *Snapshot) *[]*Definition { return &s.Definitions }),
+		own(APIServices, "v1", "APIService", func(s *Snapshot) *[]*APIService { return &s.APIServices }),
 		custom(ScaledObjects, "v1alpha1", "ScaledObject", func(s *Snapshot) *[]*unstructured.Unstructured { return &s.ScaledObjects }),
 		custom(VerticalScalers, "v1", "VerticalPodAutoscaler", func(s *Snapshot) *[]*unstructured.Unstructured { return &s.VerticalScalers }),
 		custom(KnativeServices, "v1", "Service", func(s *Snapshot) *[]*unstructured.Unstructured { return &s.KnativeServices }),
 		customMetadata(EtcdSnapshots, "v1", "ETCDSnapshotFile", func(s *Snapshot) *[]*metav1.PartialObjectMetadata { return &s.EtcdSnapshots }).ofCluster(),
 		customMetadata(OpenShiftBackups, "v1alpha1", "Backup", func(s *Snapshot) *[]*metav1.PartialObjectMetadata { return &s.OpenShiftBackups }).ofCluster(),
-	}
+	}, systemReadings()...)
 }
 
 // typed reads whole objects of a type that client-go knows.
@@ -180,6 +227,15 @@ func partial(kind Kind, version, object string, field func(*Snapshot) *[]*metav1
 func custom(kind Kind, version, object string, field func(*Snapshot) *[]*unstructured.Unstructured) reading {
 	r := typed(kind, version, object, field)
 	r.form = untyped
+	return r
+}
+
+// own reads the fields of a type of our own, for objects of the cluster that
+// client-go has no type for and whose bodies are large.
+func own[T any](kind Kind, version, object string, field func(*Snapshot) *[]*T) reading {
+	r := typed(kind, version, object, field).ofCluster()
+	r.form = chosen
+	r.emptyList = func() runtime.Object { return &ownList[T]{} }
 	return r
 }
 

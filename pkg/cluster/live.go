@@ -2,6 +2,7 @@ package cluster
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
@@ -119,6 +120,7 @@ func (l Live) connect(ctx context.Context) (*reader, error) {
 			},
 			Time:     seen.time(),
 			coverage: map[Kind]Coverage{},
+			systems:  newSystems(),
 		},
 	}
 	if version != nil {
@@ -195,7 +197,7 @@ func (r *reader) readAll(ctx context.Context, needs []Kind) {
 // read reads one kind, page by page, into the Snapshot's own field for it;
 // no other goroutine touches that field.
 func (r *reader) read(ctx context.Context, reading reading) Coverage {
-	coverage := Coverage{Kind: reading.kind, State: Read}
+	coverage := Coverage{Kind: reading.kind, State: Read, Allow: reading.allows(), Optional: reading.custom()}
 	if reading.custom() {
 		gvr, err := r.findServed(ctx, reading.gvr.GroupResource())
 		if err != nil {
@@ -268,6 +270,13 @@ func (r *reader) page(ctx context.Context, reading reading, options metav1.ListO
 		}
 		list := &unstructured.UnstructuredList{}
 		return list, list.UnmarshalJSON(raw)
+	case chosen:
+		raw, err := request.SetHeader("Accept", runtime.ContentTypeJSON).Do(ctx).Raw()
+		if err != nil {
+			return nil, err
+		}
+		list := reading.emptyList()
+		return list, json.Unmarshal(raw, list)
 	default:
 		return request.Do(ctx).Get()
 	}

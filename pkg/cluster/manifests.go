@@ -17,6 +17,7 @@ import (
 
 	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/cli-runtime/pkg/resource"
@@ -46,18 +47,20 @@ type Manifests struct {
 func (m Manifests) Load() (*Snapshot, []error) {
 	loading := &loading{
 		manifests: m,
-		byKind:    map[schema.GroupKind]reading{},
+		byKind:    map[schema.GroupKind][]reading{},
 		snapshot: &Snapshot{
 			Origin:   Origin{Live: m.AsLive},
 			Time:     m.Time,
 			coverage: map[Kind]Coverage{},
 			sources:  map[Ref]Position{},
+			systems:  newSystems(),
 		},
 	}
 	for _, reading := range readings() {
 		loading.snapshot.coverage[reading.kind] = Coverage{Kind: reading.kind, State: m.initialState(reading.kind)}
 		for _, group := range append(reading.formerGroups, reading.gvr.Group) {
-			loading.byKind[schema.GroupKind{Group: group, Kind: reading.object}] = reading
+			kind := schema.GroupKind{Group: group, Kind: reading.object}
+			loading.byKind[kind] = append(loading.byKind[kind], reading)
 		}
 	}
 	for _, name := range m.Filenames {
@@ -78,7 +81,7 @@ func (m Manifests) initialState(kind Kind) State {
 		return Absent
 	case m.AsLive:
 		return Read
-	case kind == Nodes, kind == NodeMetrics, kind == EtcdSnapshots, kind == OpenShiftBackups:
+	case kind == Nodes, kind == NodeMetrics, kind == EtcdSnapshots, kind == OpenShiftBackups, kind == EndpointSlices:
 		return NeedsCluster
 	default:
 		return Read
@@ -89,7 +92,7 @@ func (m Manifests) initialState(kind Kind) State {
 type loading struct {
 	manifests Manifests
 	snapshot  *Snapshot
-	byKind    map[schema.GroupKind]reading
+	byKind    map[schema.GroupKind][]reading // Secrets have two
 	errs      []error
 }
 
@@ -179,17 +182,36 @@ func (l *loading) visit(builder *resource.Builder, at Position) error {
 	})
 }
 
-// take decodes one object into its kind's type. The version does not matter:
-// where an older one differs from ours, it differs in fields we do not read.
+// take notes an object as it is written, and decodes it for each reading of
+// its kind.
 func (l *loading) take(object *unstructured.Unstructured, at Position) error {
 	l.snapshot.Origin.Manifests++
-	reading, known := l.byKind[object.GroupVersionKind().GroupKind()]
-	if !known {
-		return nil
-	}
-	if object.GetNamespace() == "" && !reading.clusterScoped {
+	readings := l.byKind[object.GroupVersionKind().GroupKind()]
+	if object.GetNamespace() == "" && len(readings) > 0 && !readings[0].clusterScoped {
 		object.SetNamespace(l.manifests.Namespace)
 	}
+	written := RefTo(object)
+	l.snapshot.Written = append(l.snapshot.Written, written)
+	l.snapshot.sources[written] = at
+	for _, reading := range readings {
+		selector, err := fields.ParseSelector(reading.fieldSelector)
+		if err != nil {
+			return err
+		}
+		kind, _, _ := unstructured.NestedString(object.Object, "type")
+		if !selector.Matches(fields.Set{"type": kind}) {
+			continue
+		}
+		if err := l.decode(object, reading, at); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// decode decodes one object into its kind's type. The version does not matter:
+// where an older one differs from ours, it differs in fields we do not read.
+func (l *loading) decode(object *unstructured.Unstructured, reading reading, at Position) error {
 	typed := reading.empty()
 	if u, ok := typed.(*unstructured.Unstructured); ok {
 		u.Object = object.Object
@@ -201,9 +223,6 @@ func (l *loading) take(object *unstructured.Unstructured, at Position) error {
 		if err := runtime.DefaultUnstructuredConverter.FromUnstructured(content, typed); err != nil {
 			return fmt.Errorf("%s %s: %w", object.GetKind(), object.GetName(), err)
 		}
-	}
-	if reading.kind == TLSSecrets && object.Object["type"] != "kubernetes.io/tls" {
-		return nil
 	}
 	trim(typed)
 	reading.keep(l.snapshot, typed)

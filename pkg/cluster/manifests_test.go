@@ -2,6 +2,7 @@ package cluster
 
 import (
 	"os"
+	"slices"
 	"strings"
 	"testing"
 	"testing/fstest"
@@ -140,4 +141,23 @@ func FuzzSplit(f *testing.F) {
 			}
 		}
 	})
+}
+
+func TestManifestsKeepTheVersionInWhichTheyAreWritten(t *testing.T) {
+	s := fromText(t, "apiVersion: extensions/v1beta1\nkind: Ingress\nmetadata: {name: front}\n---\napiVersion: policy/v1beta1\nkind: PodSecurityPolicy\nmetadata: {name: unknown}\n")
+	want := []Ref{{"extensions/v1beta1", "Ingress", "shop", "front"}, {"policy/v1beta1", "PodSecurityPolicy", "", "unknown"}}
+	if !slices.Equal(s.Written, want) {
+		t.Errorf("written: %v", s.Written)
+	}
+	if at, ok := s.Position(want[1]); !ok || at.Line != 5 {
+		t.Errorf("the second stands at %v", at)
+	}
+}
+
+func TestSecretsAreReadByTheirType(t *testing.T) {
+	s := fromText(t, "apiVersion: v1\nkind: Secret\nmetadata: {name: tls}\ntype: kubernetes.io/tls\n---\napiVersion: v1\nkind: Secret\nmetadata: {name: password}\nstringData: {password: hunter2}\n---\n"+
+		"apiVersion: v1\nkind: Secret\nmetadata: {name: release}\ntype: helm.sh/release.v1\n")
+	if len(s.TLSSecrets) != 1 || len(s.Secrets) != 1 || s.Secrets[0].Name != "password" {
+		t.Errorf("TLS secrets %v, others %v", s.TLSSecrets, s.Secrets)
+	}
 }

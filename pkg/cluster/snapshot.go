@@ -4,6 +4,7 @@ import (
 	"sort"
 	"time"
 
+	admissionv1 "k8s.io/api/admissionregistration/v1"
 	appsv1 "k8s.io/api/apps/v1"
 	autoscalingv2 "k8s.io/api/autoscaling/v2"
 	batchv1 "k8s.io/api/batch/v1"
@@ -12,6 +13,7 @@ import (
 	networkingv1 "k8s.io/api/networking/v1"
 	policyv1 "k8s.io/api/policy/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
+	schedulingv1 "k8s.io/api/scheduling/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/labels"
@@ -54,6 +56,12 @@ type Snapshot struct {
 	StatefulSets     []*appsv1.StatefulSet
 	TLSSecrets       []*corev1.Secret
 	VerticalScalers  []*unstructured.Unstructured
+
+	ConfigMapData      []*corev1.ConfigMap
+	MutatingWebhooks   []*admissionv1.MutatingWebhookConfiguration
+	PodMetrics         []*metricsv1beta1.PodMetrics
+	PriorityClasses    []*schedulingv1.PriorityClass
+	ValidatingWebhooks []*admissionv1.ValidatingWebhookConfiguration
 
 	APIServices     []*APIService
 	Claims          []*corev1.PersistentVolumeClaim

@@ -27,14 +27,14 @@ func (g *gaps) note(s *cluster.Snapshot, p Practice, scope Scope) bool {
 	}
 	judgeable := true
 	for _, kind := range p.Needs {
-		if !s.WasRead(kind) {
+		if !s.Known(kind) {
 			g.kind(s, kind, p.ID, false)
 			judgeable = false
 		}
 	}
-	read := slices.ContainsFunc(p.Judges, s.WasRead)
+	read := slices.ContainsFunc(p.Judges, s.Known)
 	for _, kind := range p.Judges {
-		if !s.WasRead(kind) {
+		if !s.Known(kind) {
 			g.kind(s, kind, p.ID, read && judgeable)
 		}
 	}
@@ -64,6 +64,18 @@ func (g *gaps) noteUnserved(s *cluster.Snapshot) {
 func (g *gaps) kind(s *cluster.Snapshot, kind cluster.Kind, practice string, partly bool) {
 	c := s.Coverage(kind)
 	g.add(string(kind), string(c.State), c.Reason, practice, partly)
+	if c.State == cluster.Forbidden {
+		g.allow(string(kind), c.Allow)
+	}
+}
+
+// allow notes the RBAC rule that would allow what was forbidden.
+func (g *gaps) allow(subject, rule string) {
+	for i := range g.causes {
+		if g.causes[i].Subject == subject {
+			g.causes[i].Allow = rule
+		}
+	}
 }
 
 // withdraw takes back that a practice was judged in part: it found that it

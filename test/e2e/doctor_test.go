@@ -122,6 +122,9 @@ func asksOnce(t *testing.T, c *testCluster) {
 		t.Errorf("listed %d kinds only: %v", len(lists), lists)
 	}
 	for path, times := range lists {
+		if strings.HasSuffix(path, "/secrets") && times == 2 {
+			continue // the certificates of TLS secrets, and the others' metadata
+		}
 		if times != 1 {
 			t.Errorf("%s was listed %d times", path, times)
 		}
@@ -130,7 +133,7 @@ func asksOnce(t *testing.T, c *testCluster) {
 		if !strings.HasPrefix(request, "GET ") {
 			t.Errorf("doctor wrote: %s", request)
 		}
-		if strings.Contains(request, "/secrets") && !strings.Contains(request, "fieldSelector=type%3Dkubernetes.io%2Ftls") {
+		if strings.Contains(request, "/secrets") && !strings.Contains(request, "fieldSelector=type%3Dkubernetes.io%2Ftls") && !strings.Contains(request, "fieldSelector=type%21%3Dkubernetes.io%2Ftls") {
 			t.Errorf("asked for secrets: %s", request)
 		}
 	}

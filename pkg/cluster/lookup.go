@@ -1,0 +1,79 @@
+package cluster
+
+import (
+	"sync"
+
+	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
+)
+
+// key names an object of a known kind.
+type key struct{ namespace, name string }
+
+// lookups find objects by name. Each is made when a practice first asks for it.
+type lookups struct {
+	services  func() map[key]*corev1.Service
+	claims    func() map[key]*corev1.PersistentVolumeClaim
+	volumes   func() map[string]*corev1.PersistentVolume
+	endpoints func() map[key][]*discoveryv1.EndpointSlice
+}
+
+func (s *Snapshot) newLookups() lookups {
+	return lookups{
+		services: sync.OnceValue(func() map[key]*corev1.Service {
+			return byKey(s.Services, func(o *corev1.Service) key { return key{o.Namespace, o.Name} })
+		}),
+		claims: sync.OnceValue(func() map[key]*corev1.PersistentVolumeClaim {
+			return byKey(s.Claims, func(o *corev1.PersistentVolumeClaim) key { return key{o.Namespace, o.Name} })
+		}),
+		volumes: sync.OnceValue(func() map[string]*corev1.PersistentVolume {
+			return byKey(s.Volumes, func(o *corev1.PersistentVolume) string { return o.Name })
+		}),
+		endpoints: sync.OnceValue(func() map[key][]*discoveryv1.EndpointSlice {
+			all := map[key][]*discoveryv1.EndpointSlice{}
+			for _, slice := range s.EndpointSlices {
+				k := key{slice.Namespace, slice.Labels[discoveryv1.LabelServiceName]}
+				all[k] = append(all[k], slice)
+			}
+			return all
+		}),
+	}
+}
+
+func byKey[K comparable, T any](objects []*T, keyOf func(*T) K) map[K]*T {
+	all := make(map[K]*T, len(objects))
+	for _, object := range objects {
+		all[keyOf(object)] = object
+	}
+	return all
+}
+
+// Service finds a Service by name; nil when there is none.
+func (s *Snapshot) Service(namespace, name string) *corev1.Service {
+	return s.services()[key{namespace, name}]
+}
+
+// Claim finds a PersistentVolumeClaim by name; nil when there is none.
+func (s *Snapshot) Claim(namespace, name string) *corev1.PersistentVolumeClaim {
+	return s.claims()[key{namespace, name}]
+}
+
+// Volume finds a PersistentVolume by name; nil when there is none.
+func (s *Snapshot) Volume(name string) *corev1.PersistentVolume { return s.volumes()[name] }
+
+// EndpointsOf are the EndpointSlices of a Service.
+func (s *Snapshot) EndpointsOf(service *corev1.Service) []*discoveryv1.EndpointSlice {
+	return s.endpoints()[key{service.Namespace, service.Name}]
+}
+
+// ClaimOf is the name of the PersistentVolumeClaim behind a pod's volume, ""
+// when there is none; that of an ephemeral volume is named after its pod.
+func ClaimOf(pod *corev1.Pod, volume *corev1.Volume) string {
+	switch {
+	case volume.PersistentVolumeClaim != nil:
+		return volume.PersistentVolumeClaim.ClaimName
+	case volume.Ephemeral != nil:
+		return pod.Name + "-" + volume.Name
+	}
+	return ""
+}

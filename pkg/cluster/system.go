@@ -1,0 +1,143 @@
+package cluster
+
+import (
+	"strings"
+
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+)
+
+// The custom kinds of the systems around a cluster, by which practices judge
+// them. Where discovery does not list a kind, it costs no request.
+const (
+	// Gateway API.
+	Gateways   Kind = "gateways.gateway.networking.k8s.io"
+	HTTPRoutes Kind = "httproutes.gateway.networking.k8s.io"
+	GRPCRoutes Kind = "grpcroutes.gateway.networking.k8s.io"
+
+	// Prometheus operator.
+	Prometheuses        Kind = "prometheuses.monitoring.coreos.com"
+	PrometheusAgents    Kind = "prometheusagents.monitoring.coreos.com"
+	PrometheusRules     Kind = "prometheusrules.monitoring.coreos.com"
+	ServiceMonitors     Kind = "servicemonitors.monitoring.coreos.com"
+	PodMonitors         Kind = "podmonitors.monitoring.coreos.com"
+	Alertmanagers       Kind = "alertmanagers.monitoring.coreos.com"
+	AlertmanagerConfigs Kind = "alertmanagerconfigs.monitoring.coreos.com"
+
+	// Log stores and tracing.
+	Elasticsearches Kind = "elasticsearches.elasticsearch.k8s.elastic.co"
+	OpenSearches    Kind = "opensearchclusters.opensearch.opster.io"
+	LokiStacks      Kind = "lokistacks.loki.grafana.com"
+	Jaegers         Kind = "jaegers.jaegertracing.io"
+	TempoStacks     Kind = "tempostacks.tempo.grafana.com"
+	TempoMonoliths  Kind = "tempomonolithics.tempo.grafana.com"
+	Collectors      Kind = "opentelemetrycollectors.opentelemetry.io"
+
+	// Velero, and the snapshots of volumes.
+	VeleroBackups   Kind = "backups.velero.io"
+	VeleroSchedules Kind = "schedules.velero.io"
+	VeleroLocations Kind = "backupstoragelocations.velero.io"
+	VeleroRestores  Kind = "restores.velero.io"
+	VolumeSnapshots Kind = "volumesnapshots.snapshot.storage.k8s.io"
+
+	// Operators of databases.
+	CloudNativePGClusters  Kind = "clusters.postgresql.cnpg.io"
+	CloudNativePGSchedules Kind = "scheduledbackups.postgresql.cnpg.io"
+	CrunchyClusters        Kind = "postgresclusters.postgres-operator.crunchydata.com"
+	ZalandoClusters        Kind = "postgresqls.acid.zalan.do"
+	PerconaPostgres        Kind = "perconapgclusters.pgv2.percona.com"
+	PerconaXtraDB          Kind = "perconaxtradbclusters.pxc.percona.com"
+	PerconaMongoDB         Kind = "perconaservermongodbs.psmdb.percona.com"
+	MariaDBs               Kind = "mariadbs.k8s.mariadb.com"
+	MariaDBBackups         Kind = "backups.k8s.mariadb.com"
+
+	// GitOps.
+	ArgoApplications   Kind = "applications.argoproj.io"
+	FluxKustomizations Kind = "kustomizations.kustomize.toolkit.fluxcd.io"
+	FluxHelmReleases   Kind = "helmreleases.helm.toolkit.fluxcd.io"
+)
+
+// System are the objects of one of the custom kinds above.
+func (s *Snapshot) System(kind Kind) []*unstructured.Unstructured {
+	return *s.system(kind)
+}
+
+// system is where the objects of a custom kind are kept; a Snapshot that was
+// not read has none.
+func (s *Snapshot) system(kind Kind) *[]*unstructured.Unstructured {
+	if objects := s.systems[kind]; objects != nil {
+		return objects
+	}
+	return &[]*unstructured.Unstructured{}
+}
+
+// systemReadings are how the custom kinds above are read: the version is the
+// one that manifests and findings are named by when the server tells no other.
+func systemReadings() []reading {
+	var all []reading
+	for _, k := range []struct {
+		kind            Kind
+		version, object string
+	}{
+		{Gateways, "v1", "Gateway"},
+		{HTTPRoutes, "v1", "HTTPRoute"},
+		{GRPCRoutes, "v1", "GRPCRoute"},
+		{Prometheuses, "v1", "Prometheus"},
+		{PrometheusAgents, "v1alpha1", "PrometheusAgent"},
+		{PrometheusRules, "v1", "PrometheusRule"},
+		{ServiceMonitors, "v1", "ServiceMonitor"},
+		{PodMonitors, "v1", "PodMonitor"},
+		{Alertmanagers, "v1", "Alertmanager"},
+		{AlertmanagerConfigs, "v1alpha1", "AlertmanagerConfig"},
+		{Elasticsearches, "v1", "Elasticsearch"},
+		{OpenSearches, "v1", "OpenSearchCluster"},
+		{LokiStacks, "v1", "LokiStack"},
+		{Jaegers, "v1", "Jaeger"},
+		{TempoStacks, "v1alpha1", "TempoStack"},
+		{TempoMonoliths, "v1alpha1", "TempoMonolithic"},
+		{Collectors, "v1beta1", "OpenTelemetryCollector"},
+		{VeleroBackups, "v1", "Backup"},
+		{VeleroSchedules, "v1", "Schedule"},
+		{VeleroLocations, "v1", "BackupStorageLocation"},
+		{VeleroRestores, "v1", "Restore"},
+		{VolumeSnapshots, "v1", "VolumeSnapshot"},
+		{CloudNativePGClusters, "v1", "Cluster"},
+		{CloudNativePGSchedules, "v1", "ScheduledBackup"},
+		{CrunchyClusters, "v1beta1", "PostgresCluster"},
+		{ZalandoClusters, "v1", "postgresql"},
+		{PerconaPostgres, "v2", "PerconaPGCluster"},
+		{PerconaXtraDB, "v1", "PerconaXtraDBCluster"},
+		{PerconaMongoDB, "v1", "PerconaServerMongoDB"},
+		{MariaDBs, "v1alpha1", "MariaDB"},
+		{MariaDBBackups, "v1alpha1", "Backup"},
+		{ArgoApplications, "v1alpha1", "Application"},
+		{FluxKustomizations, "v1", "Kustomization"},
+		{FluxHelmReleases, "v2", "HelmRelease"},
+	} {
+		all = append(all, custom(k.kind, k.version, k.object, func(s *Snapshot) *[]*unstructured.Unstructured { return s.system(k.kind) }))
+	}
+	return all
+}
+
+// newSystems makes room for the objects of each custom kind above, so that
+// several can be filled at once.
+func newSystems() map[Kind]*[]*unstructured.Unstructured {
+	systems := map[Kind]*[]*unstructured.Unstructured{}
+	for _, reading := range systemReadings() {
+		systems[reading.kind] = &[]*unstructured.Unstructured{}
+	}
+	return systems
+}
+
+// RefTo names a custom object by the version in which it was read.
+func RefTo(object *unstructured.Unstructured) Ref {
+	return Ref{APIVersion: object.GetAPIVersion(), Kind: object.GetKind(), Namespace: object.GetNamespace(), Name: object.GetName()}
+}
+
+// allows is the RBAC rule under which a LIST of the kind would be allowed.
+func (r reading) allows() string {
+	group := r.gvr.Group
+	if group == "" {
+		group = `""`
+	}
+	return strings.Join([]string{"apiGroups: [", group, "], resources: [", r.gvr.Resource, "], verbs: [list]"}, "")
+}
