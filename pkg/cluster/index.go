@@ -51,6 +51,7 @@ func (s *Snapshot) complete() *Snapshot {
 	s.indexTemplates()
 	s.indexSelectors()
 	s.indexScalers()
+	s.noteCounts()
 	s.metaByRef = sync.OnceValue(s.indexMeta)
 	for _, lr := range s.LimitRanges {
 		s.limitRanges[lr.Namespace] = append(s.limitRanges[lr.Namespace], lr)

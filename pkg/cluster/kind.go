@@ -3,7 +3,7 @@ package cluster
 import (
 	"strings"
 
-	admissionv1 "k8s.io/api/admissionregistration/v1"
+	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
 	appsv1 "k8s.io/api/apps/v1"
 	autoscalingv2 "k8s.io/api/autoscaling/v2"
 	batchv1 "k8s.io/api/batch/v1"
@@ -169,8 +169,10 @@ func readings() []reading {
 		typed(PodMetrics, "v1beta1", "PodMetrics", func(s *Snapshot) *[]*metricsv1beta1.PodMetrics { return &s.PodMetrics }),
 		typed(ConfigMapData, "v1", "ConfigMap", func(s *Snapshot) *[]*corev1.ConfigMap { return &s.ConfigMapData }),
 		typed(PriorityClasses, "v1", "PriorityClass", func(s *Snapshot) *[]*schedulingv1.PriorityClass { return &s.PriorityClasses }).ofCluster(),
-		typed(ValidatingWebhooks, "v1", "ValidatingWebhookConfiguration", func(s *Snapshot) *[]*admissionv1.ValidatingWebhookConfiguration { return &s.ValidatingWebhooks }).ofCluster(),
-		typed(MutatingWebhooks, "v1", "MutatingWebhookConfiguration", func(s *Snapshot) *[]*admissionv1.MutatingWebhookConfiguration { return &s.MutatingWebhooks }).ofCluster(),
+		typed(ValidatingWebhooks, "v1", "ValidatingWebhookConfiguration", func(s *Snapshot) *[]*admissionregistrationv1.ValidatingWebhookConfiguration {
+			return &s.ValidatingWebhooks
+		}).ofCluster(),
+		typed(MutatingWebhooks, "v1", "MutatingWebhookConfiguration", func(s *Snapshot) *[]*admissionregistrationv1.MutatingWebhookConfiguration { return &s.MutatingWebhooks }).ofCluster(),
 		typed(EndpointSlices, "v1", "EndpointSlice", func(s *Snapshot) *[]*discoveryv1.EndpointSlice { return &s.EndpointSlices }),
 		typed(Claims, "v1", "PersistentVolumeClaim", func(s *Snapshot) *[]*corev1.PersistentVolumeClaim { return &s.Claims }),
 		typed(Volumes, "v1", "PersistentVolume", func(s *Snapshot) *[]*corev1.PersistentVolume { return &s.Volumes }).ofCluster(),

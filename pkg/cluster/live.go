@@ -180,7 +180,7 @@ func (r *reader) readAll(ctx context.Context, needs []Kind) {
 	var group errgroup.Group
 	group.SetLimit(atOnce)
 	for _, reading := range readings() {
-		if slices.Contains(needs, reading.kind) {
+		if slices.Contains(needs, reading.kind) && !comesWithData(needs, reading.kind) {
 			group.Go(func() error {
 				coverage := r.read(ctx, reading)
 				r.mu.Lock()
@@ -191,6 +191,9 @@ func (r *reader) readAll(ctx context.Context, needs []Kind) {
 		}
 	}
 	_ = group.Wait()
+	if comesWithData(needs, ConfigMaps) {
+		r.snapshot.shareConfigMaps()
+	}
 	<-r.discovered
 }
 

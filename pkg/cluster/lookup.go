@@ -5,6 +5,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
+	metricsv1beta1 "k8s.io/metrics/pkg/apis/metrics/v1beta1"
 )
 
 // key names an object of a known kind.
@@ -16,6 +17,10 @@ type lookups struct {
 	claims    func() map[key]*corev1.PersistentVolumeClaim
 	volumes   func() map[string]*corev1.PersistentVolume
 	endpoints func() map[key][]*discoveryv1.EndpointSlice
+
+	accounts   func() map[key]*corev1.ServiceAccount
+	podMetrics func() map[key]*metricsv1beta1.PodMetrics
+	reserved   func() map[string]Reserved
 }
 
 func (s *Snapshot) newLookups() lookups {
@@ -37,6 +42,13 @@ func (s *Snapshot) newLookups() lookups {
 			}
 			return all
 		}),
+		accounts: sync.OnceValue(func() map[key]*corev1.ServiceAccount {
+			return byKey(s.ServiceAccounts, func(o *corev1.ServiceAccount) key { return key{o.Namespace, o.Name} })
+		}),
+		podMetrics: sync.OnceValue(func() map[key]*metricsv1beta1.PodMetrics {
+			return byKey(s.PodMetrics, func(o *metricsv1beta1.PodMetrics) key { return key{o.Namespace, o.Name} })
+		}),
+		reserved: sync.OnceValue(s.indexReserved),
 	}
 }
 
@@ -51,6 +63,17 @@ func byKey[K comparable, T any](objects []*T, keyOf func(*T) K) map[K]*T {
 // Service finds a Service by name; nil when there is none.
 func (s *Snapshot) Service(namespace, name string) *corev1.Service {
 	return s.services()[key{namespace, name}]
+}
+
+// ServiceAccount finds a service account by name; nil when there is none.
+func (s *Snapshot) ServiceAccount(namespace, name string) *corev1.ServiceAccount {
+	return s.accounts()[key{namespace, name}]
+}
+
+// MetricsOf is what the resource metrics API last saw a pod use; nil when it
+// has no sample of it.
+func (s *Snapshot) MetricsOf(pod *corev1.Pod) *metricsv1beta1.PodMetrics {
+	return s.podMetrics()[key{pod.Namespace, pod.Name}]
 }
 
 // Claim finds a PersistentVolumeClaim by name; nil when there is none.

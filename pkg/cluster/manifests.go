@@ -77,11 +77,11 @@ func (m Manifests) Load() (*Snapshot, []error) {
 // an API that a dump shows no object of.
 func (m Manifests) initialState(kind Kind) State {
 	switch {
-	case m.AsLive && kind == NodeMetrics:
+	case m.AsLive && (kind == NodeMetrics || kind == PodMetrics):
 		return Absent
 	case m.AsLive:
 		return Read
-	case kind == Nodes, kind == NodeMetrics, kind == EtcdSnapshots, kind == OpenShiftBackups, kind == EndpointSlices:
+	case kind == Nodes, kind == NodeMetrics, kind == PodMetrics, kind == EtcdSnapshots, kind == OpenShiftBackups, kind == EndpointSlices:
 		return NeedsCluster
 	default:
 		return Read

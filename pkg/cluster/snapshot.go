@@ -4,7 +4,7 @@ import (
 	"sort"
 	"time"
 
-	admissionv1 "k8s.io/api/admissionregistration/v1"
+	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
 	appsv1 "k8s.io/api/apps/v1"
 	autoscalingv2 "k8s.io/api/autoscaling/v2"
 	batchv1 "k8s.io/api/batch/v1"
@@ -58,10 +58,10 @@ type Snapshot struct {
 	VerticalScalers  []*unstructured.Unstructured
 
 	ConfigMapData      []*corev1.ConfigMap
-	MutatingWebhooks   []*admissionv1.MutatingWebhookConfiguration
+	MutatingWebhooks   []*admissionregistrationv1.MutatingWebhookConfiguration
 	PodMetrics         []*metricsv1beta1.PodMetrics
 	PriorityClasses    []*schedulingv1.PriorityClass
-	ValidatingWebhooks []*admissionv1.ValidatingWebhookConfiguration
+	ValidatingWebhooks []*admissionregistrationv1.ValidatingWebhookConfiguration
 
 	APIServices     []*APIService
 	Claims          []*corev1.PersistentVolumeClaim

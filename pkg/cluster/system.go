@@ -54,6 +54,13 @@ const (
 	ArgoApplications   Kind = "applications.argoproj.io"
 	FluxKustomizations Kind = "kustomizations.kustomize.toolkit.fluxcd.io"
 	FluxHelmReleases   Kind = "helmreleases.helm.toolkit.fluxcd.io"
+
+	// Chaos engineering.
+	ChaosMeshPods      Kind = "podchaos.chaos-mesh.org"
+	ChaosMeshNetworks  Kind = "networkchaos.chaos-mesh.org"
+	ChaosMeshStresses  Kind = "stresschaos.chaos-mesh.org"
+	ChaosMeshWorkflows Kind = "workflows.chaos-mesh.org"
+	LitmusResults      Kind = "chaosresults.litmuschaos.io"
 )
 
 // System are the objects of one of the custom kinds above.
@@ -112,6 +119,11 @@ func systemReadings() []reading {
 		{ArgoApplications, "v1alpha1", "Application"},
 		{FluxKustomizations, "v1", "Kustomization"},
 		{FluxHelmReleases, "v2", "HelmRelease"},
+		{ChaosMeshPods, "v1alpha1", "PodChaos"},
+		{ChaosMeshNetworks, "v1alpha1", "NetworkChaos"},
+		{ChaosMeshStresses, "v1alpha1", "StressChaos"},
+		{ChaosMeshWorkflows, "v1alpha1", "Workflow"},
+		{LitmusResults, "v1alpha1", "ChaosResult"},
 	} {
 		all = append(all, custom(k.kind, k.version, k.object, func(s *Snapshot) *[]*unstructured.Unstructured { return s.system(k.kind) }))
 	}

@@ -4,6 +4,7 @@ import (
 	"strings"
 	"unique"
 
+	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -23,11 +24,17 @@ func trim(obj runtime.Object) {
 	if err != nil {
 		return
 	}
+	switch obj.(type) {
+	case *appsv1.Deployment, *appsv1.StatefulSet:
+		noteAppliedReplicas(accessor)
+	}
 	accessor.SetManagedFields(nil)
 	if annotations := accessor.GetAnnotations(); annotations[corev1.LastAppliedConfigAnnotation] != "" {
 		delete(annotations, corev1.LastAppliedConfigAnnotation)
 	}
 	switch obj := obj.(type) {
+	case *corev1.ConfigMap:
+		trimConfigMap(obj)
 	case *corev1.Pod:
 		trimPod(obj)
 	case *corev1.Secret:

@@ -31,6 +31,9 @@ type Workload struct {
 	TemplatePath string
 	// Replicas is how many pods are wanted; nil for kinds without a count.
 	Replicas *int32
+	// ReplicasBy names what writes Replicas again with each deployment: the
+	// manifest, or live an apply; "" when nothing is known to.
+	ReplicasBy string
 	// Selector is Self's own selector of pods; nil where Self has none.
 	Selector *metav1.LabelSelector
 
