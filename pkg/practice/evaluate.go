@@ -18,8 +18,6 @@ type Scope struct {
 	// Selector, where set, leaves out objects whose labels, or whose pods'
 	// labels, do not match.
 	Selector labels.Selector
-	// MinSeverity leaves out milder findings; empty keeps all.
-	MinSeverity report.Severity
 	// Ignores set findings aside; annotations on objects and namespaces are
 	// heeded as well.
 	Ignores []Ignore
@@ -90,9 +88,6 @@ func Evaluate(s *cluster.Snapshot, practices []Practice, scope Scope) *report.Di
 	d.Warnings = ignores.warnings
 	d.Score, d.Chapters = score(d)
 	sortFindings(d.Findings)
-	d.Findings = slices.DeleteFunc(d.Findings, func(f report.Finding) bool {
-		return scope.MinSeverity != "" && !f.Severity.AtLeast(scope.MinSeverity)
-	})
 	return d
 }
 

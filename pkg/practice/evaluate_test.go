@@ -134,7 +134,6 @@ func TestScopes(t *testing.T) {
 		"the platform, asked for": {Scope{Namespace: "kube-system"}, 2, 0},
 		"by label":                {Scope{Selector: selector("app=good")}, 0, 0},
 		"by the lack of a label":  {Scope{Selector: selector("app!=good")}, 4, 2},
-		"by severity":             {Scope{MinSeverity: report.Critical}, 0, 0},
 	} {
 		t.Run(name, func(t *testing.T) {
 			d := Evaluate(read(t, true), []Practice{badPods("bad-pods", report.Warning)}, test.scope)

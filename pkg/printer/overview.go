@@ -20,14 +20,14 @@ const (
 // worst, the score by chapter, and what to type next.
 func (o Options) overview(w io.Writer, d *report.Diagnosis) error {
 	sections := []func(io.Writer, *report.Diagnosis) error{
-		o.heading, o.practices, o.chapters, o.objects, o.notChecked, o.next,
+		o.heading, o.practices, o.chapters, o.objects, o.ignored, o.notChecked, o.aside, o.next,
 	}
 	return inSections(w, d, sections)
 }
 
 // everyFinding lists what the overview sums up.
 func (o Options) everyFinding(w io.Writer, d *report.Diagnosis) error {
-	sections := []func(io.Writer, *report.Diagnosis) error{o.heading, o.findings, o.platformFindings, o.chapters, o.notChecked}
+	sections := []func(io.Writer, *report.Diagnosis) error{o.heading, o.findings, o.platformFindings, o.chapters, o.ignored, o.notChecked, o.aside}
 	if o.NoHeaders {
 		sections = []func(io.Writer, *report.Diagnosis) error{o.findings, o.platformFindings}
 	}
@@ -245,6 +245,35 @@ func (o Options) notChecked(w io.Writer, d *report.Diagnosis) error {
 		rows = append(rows, []string{escape(n.Subject), n.State, cmp.Or(named, "-"), escape(n.Reason)})
 	}
 	return o.table(w, []string{"NOT CHECKED", "WHY", "PRACTICES", "REASON"}, rows)
+}
+
+// aside tells in a line each what the tables above leave out, and why.
+func (o Options) aside(w io.Writer, d *report.Diagnosis) error {
+	if len(d.Known)+len(d.Mended) > 0 {
+		fmt.Fprintf(w, "Since the baseline: %s new, %s known and not shown, %s mended\n",
+			count(len(d.Findings), "finding"), count(len(d.Known), "finding"), count(len(d.Mended), "finding"))
+	}
+	if len(d.Ignored) > 0 && !o.ShowIgnored {
+		fmt.Fprintf(w, "%s ignored (--show-ignored lists them)\n", count(len(d.Ignored), "finding"))
+	}
+	for _, warning := range d.Warnings {
+		fmt.Fprintf(w, "%s %s\n", o.paint(yellow, "warning:"), escape(warning))
+	}
+	return nil
+}
+
+// ignored lists what somebody set aside, with the reason.
+func (o Options) ignored(w io.Writer, d *report.Diagnosis) error {
+	if !o.ShowIgnored {
+		return nil
+	}
+	var rows [][]string
+	for _, f := range d.Ignored {
+		rows = append(rows, []string{
+			f.Practice, objectName(f.Object), cmp.Or(f.Until, "-"), escape(f.By), escape(f.Reason),
+		})
+	}
+	return o.table(w, []string{"IGNORED", "OBJECT", "UNTIL", "BY", "REASON"}, rows)
 }
 
 // next names the commands that lead on from here.

@@ -5,6 +5,7 @@ package printer
 import (
 	"fmt"
 	"io"
+	"slices"
 	"strconv"
 	"strings"
 	"unicode"
@@ -18,29 +19,49 @@ import (
 
 // Options say how to print.
 type Options struct {
-	// Format is the value of -o: "" or table, wide, name, or one of kubectl's
-	// (json, yaml, kyaml, jsonpath=…, go-template=… and their -file forms).
+	// Format is the value of -o: "" or table, wide, name, one of reports(), or
+	// one of kubectl's (json, yaml, kyaml, jsonpath=…, go-template=… and their
+	// -file forms).
 	Format string
 	// Color allows ANSI colours.
 	Color bool
 	// Width is the terminal's width, at which the table's last column is cut;
 	// 0 never cuts.
 	Width int
-	// NoHeaders leaves the header row out of wide and list tables.
+	// NoHeaders leaves the header row out of wide, list and csv tables.
 	NoHeaders bool
+	// ShowIgnored lists the findings that somebody set aside.
+	ShowIgnored bool
+	// Practices are the texts of the practices, for formats that tell the
+	// reasons; of one that is not here they tell the ID.
+	Practices []report.Practice
+	// Version is the version of this plugin, for formats that name their tool.
+	Version string
+	// Directory is the absolute path of the working directory, against which
+	// formats that link to files make their paths relative.
+	Directory string
 }
 
-// Formats are the values of -o, for help and completion.
-func Formats() []string {
+// Formats are the values of -o for a Diagnosis, for help and completion.
+func Formats() []string { return slices.Insert(ListFormats(), 2, reports()...) }
+
+// ListFormats are the values of -o for a Catalogue.
+func ListFormats() []string {
 	return []string{"table", "wide", "json", "yaml", "kyaml", "name", "jsonpath=", "jsonpath-file=", "go-template=", "go-template-file="}
 }
 
-// Validate is an error when the format does not exist or does not parse.
-func (o Options) Validate() error {
-	if o.human() || o.Format == "name" {
+// reports are the formats that only a Diagnosis has.
+func reports() []string { return []string{"markdown", "html", "sarif", "junit", "csv", "prometheus"} }
+
+// Validate is an error when the format is not among these, or does not parse.
+func (o Options) Validate(formats []string) error {
+	if o.human() || o.Format == "name" || slices.Contains(reports(), o.Format) && slices.Contains(formats, o.Format) {
 		return nil
 	}
 	_, err := o.kubectl()
+	if genericclioptions.IsNoCompatiblePrinterError(err) {
+		return fmt.Errorf("unknown output format %q: -o takes %s", o.Format, strings.Join(formats, ", "))
+	}
 	return err
 }
 
@@ -51,22 +72,30 @@ func (o Options) kubectl() (printers.ResourcePrinter, error) {
 	flags := genericclioptions.NewPrintFlags("")
 	format := o.Format
 	flags.OutputFormat = &format
-	printer, err := flags.ToPrinter()
-	if genericclioptions.IsNoCompatiblePrinterError(err) {
-		return nil, fmt.Errorf("unknown output format %q: -o takes %s", o.Format, strings.Join(Formats(), ", "))
-	}
-	return printer, err
+	return flags.ToPrinter()
 }
 
 // Diagnosis prints the result of doctor.
 func (o Options) Diagnosis(w io.Writer, d *report.Diagnosis) error {
-	switch {
-	case o.Format == "name":
-		return names(w, d)
-	case o.Format == "wide":
-		return o.everyFinding(w, d)
-	case o.human():
+	switch o.Format {
+	case "", "table":
 		return o.overview(w, d)
+	case "wide":
+		return o.everyFinding(w, d)
+	case "name":
+		return names(w, d)
+	case "markdown":
+		return o.markdown(w, d)
+	case "html":
+		return o.html(w, d)
+	case "sarif":
+		return o.sarif(w, d)
+	case "junit":
+		return o.junit(w, d)
+	case "csv":
+		return o.csv(w, d)
+	case "prometheus":
+		return o.prometheus(w, d)
 	default:
 		return o.object(w, d)
 	}

@@ -3,6 +3,7 @@
 package report
 
 import (
+	"slices"
 	"strings"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -33,6 +34,11 @@ type Diagnosis struct {
 	Ignored []IgnoredFinding `json:"ignored,omitempty"`
 	// Warnings are ignores that could not be heeded, and the like.
 	Warnings []string `json:"warnings,omitempty"`
+	// Known are findings that a baseline holds already, and Mended those that
+	// are no more; both only where there was one. Known ones count in the
+	// score, but not for the exit code.
+	Known  []Finding `json:"known,omitempty"`
+	Mended []Finding `json:"mended,omitempty"`
 	// NotChecked tells what could not be judged, one entry a cause.
 	NotChecked []NotChecked `json:"notChecked"`
 	// Practices tells for each practice that was selected how it fared.
@@ -181,6 +187,23 @@ type PracticeResult struct {
 	Failed int `json:"failed"`
 }
 
+// Since sets aside as Known the findings that an earlier diagnosis holds.
+func (d *Diagnosis) Since(before *Diagnosis) {
+	c := Compare(before, d)
+	d.Findings, d.Known, d.Mended = c.New, c.Same, c.Mended
+}
+
+// Finds reports whether there is a finding this bad or worse on the user's
+// objects.
+func (d *Diagnosis) Finds(atLeast Severity) bool {
+	return slices.ContainsFunc(d.Findings, func(f Finding) bool { return !f.Platform && f.Severity.AtLeast(atLeast) })
+}
+
+// Keep drops findings milder than a severity; "" keeps all.
+func (d *Diagnosis) Keep(atLeast Severity) {
+	d.Findings = slices.DeleteFunc(d.Findings, func(f Finding) bool { return atLeast != "" && !f.Severity.AtLeast(atLeast) })
+}
+
 // DeepCopyObject makes a Diagnosis printable by kubectl's printers.
 func (d *Diagnosis) DeepCopyObject() runtime.Object {
 	clone := *d
@@ -188,6 +211,8 @@ func (d *Diagnosis) DeepCopyObject() runtime.Object {
 	clone.Chapters = append([]ChapterScore(nil), d.Chapters...)
 	clone.Findings = append([]Finding(nil), d.Findings...)
 	clone.Ignored = append([]IgnoredFinding(nil), d.Ignored...)
+	clone.Known = append([]Finding(nil), d.Known...)
+	clone.Mended = append([]Finding(nil), d.Mended...)
 	clone.Warnings = append([]string(nil), d.Warnings...)
 	clone.NotChecked = append([]NotChecked(nil), d.NotChecked...)
 	clone.Practices = append([]PracticeResult(nil), d.Practices...)

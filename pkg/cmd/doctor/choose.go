@@ -1,13 +1,28 @@
 package doctor
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"slices"
 	"strings"
 
+	"github.com/kubectl-prod/kubectl-prod/pkg/config"
 	"github.com/kubectl-prod/kubectl-prod/pkg/practice"
 )
+
+// chooseBy is choose under a configuration file: what the file skips is left
+// out unless --check names it, what it enables is in unless --check names
+// something else, and severities are as it says.
+func chooseBy(settings *config.Config, all []practice.Practice, check, skip []string) ([]practice.Practice, error) {
+	all = slices.Clone(all)
+	for i := range all {
+		p := &all[i]
+		p.Severity = cmp.Or(settings.Severities[p.ID], p.Severity)
+		p.Optional = (p.Optional || slices.Contains(settings.Skip, p.ID)) && !slices.Contains(settings.Enable, p.ID)
+	}
+	return choose(all, check, skip)
+}
 
 // choose picks the practices that --check names, or all, less those that
 // --skip names. A name is a practice's ID or a chapter; an optional practice is

@@ -5,6 +5,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"os"
 	"slices"
 	"strings"
 	"time"
@@ -18,8 +20,10 @@ import (
 
 	"github.com/kubectl-prod/kubectl-prod/pkg/cluster"
 	"github.com/kubectl-prod/kubectl-prod/pkg/cmd/exit"
+	"github.com/kubectl-prod/kubectl-prod/pkg/config"
 	"github.com/kubectl-prod/kubectl-prod/pkg/practice"
 	"github.com/kubectl-prod/kubectl-prod/pkg/practice/catalogue"
+	"github.com/kubectl-prod/kubectl-prod/pkg/printer"
 	"github.com/kubectl-prod/kubectl-prod/pkg/report"
 )
 
@@ -42,6 +46,11 @@ type Options struct {
 	Check, Skip   []string
 	Severity      string
 
+	ConfigFile    string
+	Baseline      string
+	WriteBaseline string
+	ShowIgnored   bool
+
 	Print           PrintOptions
 	FailOn          string
 	RequireComplete bool
@@ -49,6 +58,7 @@ type Options struct {
 
 	practices []practice.Practice
 	scope     practice.Scope
+	before    *report.Diagnosis // of Baseline
 }
 
 const example = `  # What is wrong with this cluster?
@@ -64,8 +74,8 @@ const example = `  # What is wrong with this cluster?
   kubectl prod doctor --check security,pdb-missing -o json`
 
 // NewCommand is `kubectl prod doctor`.
-func NewCommand(config *genericclioptions.ConfigFlags, streams genericiooptions.IOStreams, version string) *cobra.Command {
-	o := &Options{IOStreams: streams, Config: config, Version: version}
+func NewCommand(connection *genericclioptions.ConfigFlags, streams genericiooptions.IOStreams, version string) *cobra.Command {
+	o := &Options{IOStreams: streams, Config: connection, Version: version}
 	cmd := &cobra.Command{
 		Use:   "doctor",
 		Short: "Find what is not production-grade, and what is on fire",
@@ -88,7 +98,7 @@ do its job (or not all of it, with --require-complete).`,
 		},
 	}
 	o.addFlags(cmd)
-	cmd.AddCommand(newExplainCommand(streams), newListCommand(streams))
+	cmd.AddCommand(newExplainCommand(streams), newListCommand(streams), newDiffCommand(streams))
 	return cmd
 }
 
@@ -109,10 +119,14 @@ func (o *Options) addFlags(cmd *cobra.Command) {
 	flags.StringSliceVar(&o.Check, "check", nil, "Judge only these practices or chapters")
 	flags.StringSliceVar(&o.Skip, "skip", nil, "Leave out these practices or chapters")
 	flags.StringVar(&o.Severity, "severity", "", "Show only findings this bad or worse: critical, warning or info")
+	flags.StringVar(&o.ConfigFile, "config", "", "File with severities and ignores ("+config.DefaultFile+" in the working directory, where it is there)")
+	flags.StringVar(&o.Baseline, "baseline", "", "Show and fail on only what is new since the diagnosis in this file")
+	flags.StringVar(&o.WriteBaseline, "write-baseline", "", "Write the diagnosis to this file, for --baseline")
+	flags.BoolVar(&o.ShowIgnored, "show-ignored", false, "List the findings that an annotation or the configuration file sets aside")
 	flags.StringVar(&o.FailOn, "fail-on", string(report.Critical), "Exit with 1 on findings this bad or worse: critical, warning, info or none")
 	flags.BoolVar(&o.RequireComplete, "require-complete", false, "Exit with 2 when something could not be read")
 	flags.DurationVar(&o.Timeout, "timeout", 2*time.Minute, "Stop reading after this long and report what was read by then")
-	o.Print.AddFlags(cmd)
+	o.Print.AddFlags(cmd, printer.Formats())
 	o.completions(cmd)
 }
 
@@ -143,9 +157,31 @@ func (o *Options) Complete() error {
 	if err != nil {
 		return fmt.Errorf("-l %q does not parse: %w", o.Selector, err)
 	}
-	o.scope = practice.Scope{Namespace: *o.Config.Namespace, Selector: selector, MinSeverity: report.Severity(o.Severity)}
-	o.practices, err = choose(catalogue.All(), o.Check, o.Skip)
+	settings, err := o.settings()
+	if err != nil {
+		return err
+	}
+	o.scope = practice.Scope{Namespace: *o.Config.Namespace, Selector: selector, Ignores: settings.Ignores}
+	o.practices, err = chooseBy(settings, catalogue.All(), o.Check, o.Skip)
+	if err != nil {
+		return err
+	}
+	if o.Baseline != "" {
+		o.before, err = loadDiagnosis(o.Baseline)
+	}
 	return err
+}
+
+// settings are those of the configuration file, if there is one.
+func (o *Options) settings() (*config.Config, error) {
+	name := o.ConfigFile
+	if name == "" {
+		if _, err := os.Stat(config.DefaultFile); err != nil {
+			return &config.Config{}, nil //nolint:nilerr // nobody asked for the file
+		}
+		name = config.DefaultFile
+	}
+	return config.Load(name, catalogue.All())
 }
 
 func oneOf(flag, value string, allowed ...string) error {
@@ -164,13 +200,33 @@ func (o *Options) Run(ctx context.Context) error {
 	}
 	diagnosis := practice.Evaluate(snapshot, o.practices, o.scope)
 	diagnosis.Origin.Manifests = o.manifests()
-	if err := o.Print.Printer().Diagnosis(o.Out, diagnosis); err != nil {
+	if o.WriteBaseline != "" {
+		if err := writeDiagnosis(o.WriteBaseline, diagnosis); err != nil {
+			return err
+		}
+	}
+	if o.before != nil {
+		diagnosis.Since(o.before)
+	}
+	failed := o.FailOn != "none" && diagnosis.Finds(report.Severity(o.FailOn))
+	diagnosis.Keep(report.Severity(o.Severity))
+	if err := o.Print.Write(o.IOStreams, func(w io.Writer) error { return o.printer().Diagnosis(w, diagnosis) }); err != nil {
 		return err
 	}
 	for _, err := range unread {
 		fmt.Fprintf(o.ErrOut, "error: %v\n", err)
 	}
-	return o.outcome(ctx, diagnosis, len(unread))
+	return o.outcome(ctx, diagnosis, failed, len(unread))
+}
+
+// printer prints with what only this command knows.
+func (o *Options) printer() printer.Options {
+	p := o.Print.Printer()
+	p.Practices = practice.Describe(o.practices).Items
+	p.Version = o.Version
+	p.ShowIgnored = o.ShowIgnored
+	p.Directory, _ = os.Getwd() // without one, paths stay as they were given
+	return p
 }
 
 func (o *Options) manifests() []string {
@@ -199,7 +255,7 @@ func (o *Options) read(ctx context.Context) (snapshot *cluster.Snapshot, unread 
 		}
 		return snapshot, unread, nil
 	}
-	config, err := o.restConfig()
+	connection, err := o.restConfig()
 	if err != nil {
 		return nil, nil, err
 	}
@@ -208,7 +264,7 @@ func (o *Options) read(ctx context.Context) (snapshot *cluster.Snapshot, unread 
 	progress := newProgress(o.ErrOut)
 	defer progress.clear()
 	snapshot, err = cluster.Live{
-		Config: config, Context: o.contextName(), Namespace: o.scope.Namespace, Progress: progress.page,
+		Config: connection, Context: o.contextName(), Namespace: o.scope.Namespace, Progress: progress.page,
 	}.Load(ctx, o.scope.Needs(o.practices))
 	if err != nil {
 		return nil, nil, err
@@ -249,7 +305,7 @@ func (o *Options) contextName() string {
 }
 
 // outcome is the exit code, as an error.
-func (o *Options) outcome(ctx context.Context, d *report.Diagnosis, unread int) error {
+func (o *Options) outcome(ctx context.Context, d *report.Diagnosis, failed bool, unread int) error {
 	switch {
 	case ctx.Err() != nil:
 		return exit.With(exit.Interrupted, "interrupted: the report above covers what was read by then")
@@ -257,7 +313,7 @@ func (o *Options) outcome(ctx context.Context, d *report.Diagnosis, unread int) 
 		return exit.With(exit.Failed, "")
 	case o.RequireComplete && incomplete(d):
 		return exit.With(exit.Failed, "not everything could be checked, and --require-complete was asked for")
-	case o.FailOn != "none" && found(d, report.Severity(o.FailOn)):
+	case failed:
 		return exit.With(exit.Found, "")
 	default:
 		return nil
@@ -270,14 +326,4 @@ func incomplete(d *report.Diagnosis) bool {
 	return slices.ContainsFunc(d.NotChecked, func(n report.NotChecked) bool {
 		return n.State == string(cluster.Forbidden) || n.State == string(cluster.Failed)
 	})
-}
-
-func found(d *report.Diagnosis, atLeast report.Severity) bool {
-	counts := map[report.Severity]int{report.Critical: d.Score.Critical, report.Warning: d.Score.Warning, report.Info: d.Score.Info}
-	for severity, n := range counts {
-		if n > 0 && severity.AtLeast(atLeast) {
-			return true
-		}
-	}
-	return false
 }

@@ -1,11 +1,14 @@
 package doctor
 
 import (
+	"io"
+
 	"github.com/spf13/cobra"
 	"k8s.io/cli-runtime/pkg/genericiooptions"
 
 	"github.com/kubectl-prod/kubectl-prod/pkg/practice"
 	"github.com/kubectl-prod/kubectl-prod/pkg/practice/catalogue"
+	"github.com/kubectl-prod/kubectl-prod/pkg/printer"
 )
 
 func newListCommand(streams genericiooptions.IOStreams) *cobra.Command {
@@ -21,11 +24,11 @@ func newListCommand(streams genericiooptions.IOStreams) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return print.Printer().Catalogue(streams.Out, practice.Describe(chosen))
+			return print.Write(streams, func(w io.Writer) error { return print.Printer().Catalogue(w, practice.Describe(chosen)) })
 		},
 		ValidArgsFunction: completePractices,
 	}
-	print.AddFlags(cmd)
+	print.AddFlags(cmd, printer.ListFormats())
 	return cmd
 }
 
@@ -44,10 +47,10 @@ func newExplainCommand(streams genericiooptions.IOStreams) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return print.Printer().Explanation(streams.Out, practice.Describe(chosen))
+			return print.Write(streams, func(w io.Writer) error { return print.Printer().Explanation(w, practice.Describe(chosen)) })
 		},
 		ValidArgsFunction: completePractices,
 	}
-	print.AddFlags(cmd)
+	print.AddFlags(cmd, printer.ListFormats())
 	return cmd
 }

@@ -2,7 +2,9 @@ package doctor
 
 import (
 	"fmt"
+	"io"
 	"os"
+	"strings"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
@@ -14,19 +16,23 @@ import (
 
 // PrintOptions are the flags that say how to print.
 type PrintOptions struct {
-	Output    string
-	Color     string
-	NoHeaders bool
+	Output     string
+	OutputFile string
+	Color      string
+	NoHeaders  bool
 
+	formats []string
 	printer printer.Options
 }
 
-// AddFlags adds -o, --color and --no-headers.
-func (p *PrintOptions) AddFlags(cmd *cobra.Command) {
-	cmd.Flags().StringVarP(&p.Output, "output", "o", "", "Output format: table, wide, json, yaml, kyaml, name, jsonpath=…, go-template=…")
+// AddFlags adds -o with these formats, --output-file, --color and --no-headers.
+func (p *PrintOptions) AddFlags(cmd *cobra.Command, formats []string) {
+	p.formats = formats
+	cmd.Flags().StringVarP(&p.Output, "output", "o", "", "Output format: "+strings.ReplaceAll(strings.Join(formats, ", "), "=", "=…"))
+	cmd.Flags().StringVar(&p.OutputFile, "output-file", "", "Write the output to this file instead of standard output, whole or not at all")
 	cmd.Flags().StringVar(&p.Color, "color", "auto", "Colour: auto, always or never; auto heeds NO_COLOR and needs a terminal")
 	cmd.Flags().BoolVar(&p.NoHeaders, "no-headers", false, "Leave out the headers of tables")
-	cobra.CheckErr(cmd.RegisterFlagCompletionFunc("output", cobra.FixedCompletions(printer.Formats(), cobra.ShellCompDirectiveNoFileComp|cobra.ShellCompDirectiveNoSpace)))
+	cobra.CheckErr(cmd.RegisterFlagCompletionFunc("output", cobra.FixedCompletions(formats, cobra.ShellCompDirectiveNoFileComp|cobra.ShellCompDirectiveNoSpace)))
 	cobra.CheckErr(cmd.RegisterFlagCompletionFunc("color", cobra.FixedCompletions([]string{"auto", "always", "never"}, cobra.ShellCompDirectiveNoFileComp)))
 }
 
@@ -37,15 +43,19 @@ func (p *PrintOptions) Complete(streams genericiooptions.IOStreams) error {
 	}
 	p.printer = printer.Options{
 		Format:    p.Output,
-		Color:     p.Color == "always" || (p.Color == "auto" && printers.AllowsColorOutput(streams.Out)),
+		Color:     p.Color == "always" || (p.Color == "auto" && p.OutputFile == "" && printers.AllowsColorOutput(streams.Out)),
 		NoHeaders: p.NoHeaders,
 	}
-	if file, ok := streams.Out.(*os.File); ok && printers.IsTerminal(file) {
+	if p.OutputFile != "" {
+		if err := writable(p.OutputFile); err != nil { // before a cluster is asked anything
+			return fmt.Errorf("--output-file: %w", err)
+		}
+	} else if file, ok := streams.Out.(*os.File); ok && printers.IsTerminal(file) {
 		if width, _, err := term.GetSize(int(file.Fd())); err == nil {
 			p.printer.Width = width
 		}
 	}
-	if err := p.printer.Validate(); err != nil {
+	if err := p.printer.Validate(p.formats); err != nil {
 		return fmt.Errorf("-o: %w", err)
 	}
 	return nil
@@ -53,3 +63,14 @@ func (p *PrintOptions) Complete(streams genericiooptions.IOStreams) error {
 
 // Printer prints as the flags say.
 func (p *PrintOptions) Printer() printer.Options { return p.printer }
+
+// Write prints to --output-file, or else to standard output.
+func (p *PrintOptions) Write(streams genericiooptions.IOStreams, print func(io.Writer) error) error {
+	if p.OutputFile == "" {
+		return print(streams.Out)
+	}
+	if err := writeWhole(p.OutputFile, print); err != nil {
+		return fmt.Errorf("--output-file: %w", err)
+	}
+	return nil
+}
