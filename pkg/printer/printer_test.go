@@ -47,7 +47,11 @@ func diagnosis() *report.Diagnosis {
 			{Subject: "nodes.metrics.k8s.io", State: "absent", Reason: "the cluster does not serve it", Practices: []string{"node-utilisation-high"}},
 			{Subject: "deployments.apps", State: "forbidden", Reason: "cannot list", Practices: []string{"a", "b"}, Partly: []string{"c", "d"}},
 		},
-		Practices: []report.PracticeResult{{ID: "restart-loop", Checked: true}, {ID: "node-utilisation-high"}},
+		Practices: []report.PracticeResult{
+			{ID: "restart-loop", Chapter: "observability", Severity: report.Critical, Checked: true, Judged: 9, Failed: 1},
+			{ID: "memory-limit-unset", Chapter: "resources", Severity: report.Warning, Checked: true, Judged: 9, Failed: 2},
+			{ID: "node-utilisation-high", Chapter: "observability", Severity: report.Critical},
+		},
 	}
 }
 
