@@ -32,6 +32,7 @@ const (
 	CronJobs         Kind = "cronjobs.batch"
 	DaemonSets       Kind = "daemonsets.apps"
 	Deployments      Kind = "deployments.apps"
+	Events           Kind = "events(type=Warning)"
 	EtcdSnapshots    Kind = "etcdsnapshotfiles.k3s.cattle.io"
 	Autoscalers      Kind = "horizontalpodautoscalers.autoscaling"
 	Ingresses        Kind = "ingresses.networking.k8s.io"
@@ -166,6 +167,7 @@ func readings() []reading {
 		typed(ResourceQuotas, "v1", "ResourceQuota", func(s *Snapshot) *[]*corev1.ResourceQuota { return &s.ResourceQuotas }),
 		typed(LimitRanges, "v1", "LimitRange", func(s *Snapshot) *[]*corev1.LimitRange { return &s.LimitRanges }),
 		typed(NodeMetrics, "v1beta1", "NodeMetrics", func(s *Snapshot) *[]*metricsv1beta1.NodeMetrics { return &s.NodeMetrics }).ofCluster(),
+		typed(Events, "v1", "Event", func(s *Snapshot) *[]*corev1.Event { return &s.Events }).where("type=" + corev1.EventTypeWarning),
 		typed(PodMetrics, "v1beta1", "PodMetrics", func(s *Snapshot) *[]*metricsv1beta1.PodMetrics { return &s.PodMetrics }),
 		typed(ConfigMapData, "v1", "ConfigMap", func(s *Snapshot) *[]*corev1.ConfigMap { return &s.ConfigMapData }),
 		typed(PriorityClasses, "v1", "PriorityClass", func(s *Snapshot) *[]*schedulingv1.PriorityClass { return &s.PriorityClasses }).ofCluster(),

@@ -47,6 +47,8 @@ type Live struct {
 	Context string
 	// Namespace narrows namespaced kinds to one namespace; "" is all.
 	Namespace string
+	// Changes asks for the last hour's changes to what is read.
+	Changes bool
 	// Progress, where set, is called after each page with the kind and the
 	// number of its objects so far. Calls may come from several goroutines.
 	Progress func(kind Kind, objects int)
@@ -68,6 +70,9 @@ func (l Live) Load(ctx context.Context, needs []Kind) (*Snapshot, error) {
 	if err := reader.anyRead(); err != nil {
 		return nil, err
 	}
+	if reader.changes != nil {
+		reader.snapshot.Changes = reader.changes.sorted()
+	}
 	return reader.snapshot.complete(), nil
 }
 
@@ -80,6 +85,8 @@ type reader struct {
 	discovered chan struct{} // closed when served and discoveryErr are set
 	served     map[schema.GroupResource]schema.GroupVersionResource
 	failure    error
+
+	changes *changes // nil where nobody asked
 
 	mu sync.Mutex // guards snapshot.coverage
 }
@@ -122,6 +129,9 @@ func (l Live) connect(ctx context.Context) (*reader, error) {
 			coverage: map[Kind]Coverage{},
 			systems:  newSystems(),
 		},
+	}
+	if l.Changes {
+		r.changes = &changes{since: r.snapshot.Time.Add(-changeWindow)}
 	}
 	if version != nil {
 		r.snapshot.Origin.Version = version.GitVersion
@@ -220,6 +230,9 @@ func (r *reader) read(ctx context.Context, reading reading) Coverage {
 		}
 		coverage.Pages++
 		err = meta.EachListItem(list, func(obj runtime.Object) error {
+			if r.changes != nil {
+				r.changes.note(reading, obj)
+			}
 			trim(obj)
 			reading.keep(r.snapshot, obj)
 			coverage.Objects++

@@ -37,6 +37,7 @@ type Snapshot struct {
 	CronJobs         []*batchv1.CronJob
 	DaemonSets       []*appsv1.DaemonSet
 	Deployments      []*appsv1.Deployment
+	Events           []*corev1.Event // Warnings alone
 	EtcdSnapshots    []*metav1.PartialObjectMetadata
 	Ingresses        []*networkingv1.Ingress
 	Jobs             []*batchv1.Job
@@ -78,7 +79,11 @@ type Snapshot struct {
 	// which they are written.
 	Written []Ref
 
-	systems  map[Kind]*[]*unstructured.Unstructured // see System
+	systems map[Kind]*[]*unstructured.Unstructured // see System
+	// Changes are the last hour's, latest first, of the kinds that were read;
+	// only where [Live.Changes] asked for them.
+	Changes []Change
+
 	coverage map[Kind]Coverage
 	sources  map[Ref]Position
 	*index

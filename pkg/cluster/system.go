@@ -2,6 +2,7 @@ package cluster
 
 import (
 	"strings"
+	"time"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 )
@@ -152,4 +153,29 @@ func (r reading) allows() string {
 		group = `""`
 	}
 	return strings.Join([]string{"apiGroups: [", group, "], resources: [", r.gvr.Resource, "], verbs: [list]"}, "")
+}
+
+// Condition is a condition of a custom object's status, of which most follow
+// the same convention.
+type Condition struct {
+	Status, Reason, Message string
+	Since                   time.Time
+}
+
+// ConditionOf finds a condition by type in status.conditions.
+func ConditionOf(object map[string]any, kind string) (Condition, bool) {
+	conditions, _, _ := unstructured.NestedSlice(object, "status", "conditions")
+	for _, item := range conditions {
+		c, _ := item.(map[string]any)
+		if c["type"] != kind {
+			continue
+		}
+		text := func(field string) string {
+			value, _ := c[field].(string)
+			return strings.Join(strings.Fields(value), " ")
+		}
+		since, _ := time.Parse(time.RFC3339, text("lastTransitionTime")) // zero when it is not told
+		return Condition{Status: text("status"), Reason: text("reason"), Message: text("message"), Since: since}, true
+	}
+	return Condition{}, false
 }

@@ -159,16 +159,19 @@ func (scope Scope) worded(s *cluster.Snapshot, p Practice, f Finding) report.Fin
 		Path:     f.Path,
 		Message:  f.Message,
 		Fix:      cmp.Or(f.Fix, p.Fix),
+		Now:      p.Now,
 		Platform: scope.isPlatform(f.Object),
 		File:     position.File,
 		Line:     position.Line,
 	}
 }
 
+// sortFindings puts the worst first, and among them what fails now.
 func sortFindings(all []report.Finding) {
 	slices.SortStableFunc(all, func(a, b report.Finding) int {
 		return cmp.Or(
 			cmp.Compare(a.Severity.Rank(), b.Severity.Rank()),
+			nowFirst(a, b),
 			strings.Compare(a.Practice, b.Practice),
 			strings.Compare(a.Object.Namespace, b.Object.Namespace),
 			strings.Compare(a.Object.Kind, b.Object.Kind),
@@ -176,4 +179,16 @@ func sortFindings(all []report.Finding) {
 			strings.Compare(a.Path, b.Path),
 		)
 	})
+}
+
+// nowFirst orders what fails now before what does not.
+func nowFirst(a, b report.Finding) int {
+	switch {
+	case a.Now == b.Now:
+		return 0
+	case a.Now:
+		return -1
+	default:
+		return 1
+	}
 }

@@ -33,6 +33,9 @@ type Practice struct {
 	// Optional practices are judged only when asked for by their ID: they are
 	// right for some clusters, and noise in most.
 	Optional bool
+	// Now practices tell of what is failing at this moment; `doctor --now`
+	// judges these alone, and they come first among their severity.
+	Now bool
 	// LiveOnly practices judge what only a running cluster has.
 	LiveOnly bool
 	// ClusterScope practices judge the cluster as a whole or objects outside

@@ -7,6 +7,9 @@ import (
 	"slices"
 	"strings"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/duration"
+
 	"github.com/kubectl-prod/kubectl-prod/pkg/report"
 )
 
@@ -20,14 +23,14 @@ const (
 // worst, the score by chapter, and what to type next.
 func (o Options) overview(w io.Writer, d *report.Diagnosis) error {
 	sections := []func(io.Writer, *report.Diagnosis) error{
-		o.heading, o.practices, o.chapters, o.objects, o.ignored, o.notChecked, o.aside, o.next,
+		o.heading, o.practices, o.changes, o.events, o.chapters, o.objects, o.ignored, o.notChecked, o.aside, o.next,
 	}
 	return inSections(w, d, sections)
 }
 
 // everyFinding lists what the overview sums up.
 func (o Options) everyFinding(w io.Writer, d *report.Diagnosis) error {
-	sections := []func(io.Writer, *report.Diagnosis) error{o.heading, o.findings, o.platformFindings, o.chapters, o.ignored, o.notChecked, o.aside}
+	sections := []func(io.Writer, *report.Diagnosis) error{o.heading, o.findings, o.platformFindings, o.changes, o.events, o.chapters, o.ignored, o.notChecked, o.aside}
 	if o.NoHeaders {
 		sections = []func(io.Writer, *report.Diagnosis) error{o.findings, o.platformFindings}
 	}
@@ -146,12 +149,22 @@ func groups[K comparable](findings []report.Finding, key func(report.Finding) K)
 	}
 	slices.SortStableFunc(all, func(a, b group) int {
 		return cmp.Or(
+			cmp.Compare(min(b.counts[report.Critical], 1), min(a.counts[report.Critical], 1)),
+			cmp.Compare(failing(b), failing(a)),
 			cmp.Compare(b.counts[report.Critical], a.counts[report.Critical]),
 			cmp.Compare(b.counts[report.Warning], a.counts[report.Warning]),
 			cmp.Compare(b.counts[report.Info], a.counts[report.Info]),
 		)
 	})
 	return all
+}
+
+// failing is 1 for what fails now, which comes first among its severity.
+func failing(g group) int {
+	if g.worst.Now {
+		return 1
+	}
+	return 0
 }
 
 // practices lists the worst practices, each with its worst example.
@@ -260,6 +273,39 @@ func (o Options) aside(w io.Writer, d *report.Diagnosis) error {
 		fmt.Fprintf(w, "%s %s\n", o.paint(yellow, "warning:"), escape(warning))
 	}
 	return nil
+}
+
+// Of what happened lately the screen shows this much; -o wide and json have all.
+const latest = 8
+
+// changes lists who wrote what in the last hour.
+func (o Options) changes(w io.Writer, d *report.Diagnosis) error {
+	var rows [][]string
+	for _, c := range d.Changes[:o.atMost(latest, len(d.Changes))] {
+		rows = append(rows, []string{ago(d, c.Time), objectName(c.Object), escape(c.What), escape(cmp.Or(c.By, "-"))})
+	}
+	return o.table(w, []string{"CHANGED", "OBJECT", "WHAT", "BY"}, rows)
+}
+
+// events lists the last hour's warnings.
+func (o Options) events(w io.Writer, d *report.Diagnosis) error {
+	var rows [][]string
+	for _, e := range d.Events[:o.atMost(latest, len(d.Events))] {
+		rows = append(rows, []string{ago(d, e.Last), fmt.Sprint(e.Count), escape(e.Reason), objectName(e.Object), escape(e.Message)})
+	}
+	return o.table(w, []string{"WARNED", "TIMES", "REASON", "OBJECT", "MESSAGE"}, rows)
+}
+
+func (o Options) atMost(limit, all int) int {
+	if o.Format == "wide" {
+		return all
+	}
+	return min(limit, all)
+}
+
+// ago is how long before the diagnosis something happened.
+func ago(d *report.Diagnosis, t metav1.Time) string {
+	return duration.HumanDuration(d.Time.Sub(t.Time)) + " ago"
 }
 
 // ignored lists what somebody set aside, with the reason.

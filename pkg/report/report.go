@@ -39,6 +39,10 @@ type Diagnosis struct {
 	// score, but not for the exit code.
 	Known  []Finding `json:"known,omitempty"`
 	Mended []Finding `json:"mended,omitempty"`
+	// Changes are the last hour's, latest first, and Events the last hour's
+	// Warning events folded by cause; both only with --now.
+	Changes []Change     `json:"changes,omitempty"`
+	Events  []EventGroup `json:"events,omitempty"`
 	// NotChecked tells what could not be judged, one entry a cause.
 	NotChecked []NotChecked `json:"notChecked"`
 	// Practices tells for each practice that was selected how it fared.
@@ -123,12 +127,36 @@ type Finding struct {
 	Message string `json:"message"`
 	// Fix says what to do about it, in a sentence or as a command.
 	Fix string `json:"fix,omitempty"`
+	// Now marks what is failing at this moment, rather than at the next event.
+	Now bool `json:"now,omitempty"`
 	// Platform marks findings on the platform's own objects (kube-system and
 	// the like), which do not count in the score.
 	Platform bool `json:"platform,omitempty"`
 	// File and Line are where in the manifests the object stands.
 	File string `json:"file,omitempty"`
 	Line int    `json:"line,omitempty"`
+}
+
+// Change is that somebody wrote an object.
+type Change struct {
+	Object Object `json:"object"`
+	// What is "created", "deleted", "changed", "scaled" or "rolled out".
+	What string      `json:"what"`
+	By   string      `json:"by,omitempty"`
+	Time metav1.Time `json:"time"`
+}
+
+// EventGroup is Warning events with one cause.
+type EventGroup struct {
+	Reason string `json:"reason"`
+	// Message is the latest event's.
+	Message string `json:"message"`
+	// Object is the owner a person would look at; Objects counts those that the
+	// events are about.
+	Object  Object      `json:"object"`
+	Objects int         `json:"objects"`
+	Count   int         `json:"count"`
+	Last    metav1.Time `json:"last"`
 }
 
 // IgnoredFinding is a finding that somebody set aside.
@@ -211,6 +239,8 @@ func (d *Diagnosis) DeepCopyObject() runtime.Object {
 	clone.Chapters = append([]ChapterScore(nil), d.Chapters...)
 	clone.Findings = append([]Finding(nil), d.Findings...)
 	clone.Ignored = append([]IgnoredFinding(nil), d.Ignored...)
+	clone.Changes = append([]Change(nil), d.Changes...)
+	clone.Events = append([]EventGroup(nil), d.Events...)
 	clone.Known = append([]Finding(nil), d.Known...)
 	clone.Mended = append([]Finding(nil), d.Mended...)
 	clone.Warnings = append([]string(nil), d.Warnings...)

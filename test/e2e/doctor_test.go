@@ -39,6 +39,7 @@ func TestDoctor(t *testing.T) {
 	eventually(t, time.Minute, func() error { return c.podsReady(t, "shop")() })
 	t.Run("the shop's mistakes are found", func(t *testing.T) { findsTheShop(t, c) })
 	t.Run("the screen names the worst first and what to type next", func(t *testing.T) { showsTheShop(t, c) })
+	t.Run("the incident screen tells what changed", func(t *testing.T) { tellsChanges(t, c) })
 	t.Run("each kind is listed once and nothing is written", func(t *testing.T) { asksOnce(t, c) })
 	t.Run("help, version and completion send nothing", func(t *testing.T) { sendsNothing(t, c) })
 	t.Run("completion works through kubectl", func(t *testing.T) { completes(t, c) })
@@ -112,6 +113,34 @@ func showsTheShop(t *testing.T, c *testCluster) {
 	if r.stderr != "" {
 		t.Errorf("stderr off a terminal: %s", r.stderr)
 	}
+}
+
+func tellsChanges(t *testing.T, c *testCluster) {
+	c.must(t, "set", "image", "deployment/cart", "cart=prod.test/web:1.1", "-n", "shop")
+	c.must(t, "scale", "deployment/worker", "--replicas=3", "-n", "shop")
+	eventually(t, time.Minute, func() error {
+		d, _ := c.doctor(t, nil, "--now")
+		told := map[string]bool{}
+		for _, change := range d.Changes {
+			told[change.Object.String()+" "+change.What] = true
+		}
+		for _, want := range []string{"deployment.apps/cart changed", "deployment.apps/cart rolled out, revision 2", "deployment.apps/worker scaled"} {
+			if !told[want] {
+				return errNotYet(d.Changes)
+			}
+		}
+		for _, f := range d.Findings {
+			if !f.Now {
+				t.Errorf("--now tells of what does not fail now: %+v", f)
+			}
+		}
+		if !slices.ContainsFunc(d.Events, func(e report.EventGroup) bool {
+			return e.Reason == "FailedGetScale" && e.Object.String() == "horizontalpodautoscaler.autoscaling/frontend"
+		}) {
+			return errNotYet(d.Events)
+		}
+		return nil
+	})
 }
 
 func asksOnce(t *testing.T, c *testCluster) {
@@ -230,7 +259,7 @@ func narrows(t *testing.T, c *testCluster) {
 		}
 	}
 	for path := range recorder.lists() {
-		if strings.HasSuffix(path, "/pods") && !strings.Contains(path, "/namespaces/shop/") {
+		if strings.HasSuffix(strings.TrimSpace(path), "/pods") && !strings.Contains(path, "/namespaces/shop/") {
 			t.Errorf("asked for %s", path)
 		}
 	}

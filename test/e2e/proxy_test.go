@@ -24,7 +24,7 @@ type recorder struct {
 	kubeconfig string
 
 	mu       sync.Mutex
-	requests []string // "GET /api/v1/pods?limit=500"
+	requests []string // "GET /api/v1/pods?limit=500 application/vnd.kubernetes.protobuf"
 }
 
 // record is the cluster behind a recorder.
@@ -49,7 +49,7 @@ func (c *testCluster) record(t *testing.T) *recorder {
 	}
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, request *http.Request) {
 		r.mu.Lock()
-		r.requests = append(r.requests, request.Method+" "+request.URL.String())
+		r.requests = append(r.requests, request.Method+" "+request.URL.String()+" "+request.Header.Get("Accept"))
 		r.mu.Unlock()
 		proxy.ServeHTTP(w, request)
 	}))
@@ -66,15 +66,18 @@ contexts: [{name: recorded, context: {cluster: recorded, user: ""}}]
 	return r
 }
 
-// lists counts the first pages of LISTs by path.
+// lists counts the first pages of LISTs by path; two that ask for different
+// objects of a path, by field selector, are two.
 func (r *recorder) lists() map[string]int {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	lists := map[string]int{}
 	for _, request := range r.requests {
 		path, query, _ := strings.Cut(request, "?")
-		if strings.Contains(query, "limit=") && !strings.Contains(query, "continue=") {
-			lists[path]++
+		query, _, _ = strings.Cut(query, " ")
+		values, err := url.ParseQuery(query)
+		if err == nil && values.Has("limit") && !values.Has("continue") {
+			lists[path+" "+values.Get("fieldSelector")]++
 		}
 	}
 	return lists

@@ -21,6 +21,7 @@ import (
 	"github.com/kubectl-prod/kubectl-prod/pkg/cluster"
 	"github.com/kubectl-prod/kubectl-prod/pkg/cmd/exit"
 	"github.com/kubectl-prod/kubectl-prod/pkg/config"
+	"github.com/kubectl-prod/kubectl-prod/pkg/incident"
 	"github.com/kubectl-prod/kubectl-prod/pkg/practice"
 	"github.com/kubectl-prod/kubectl-prod/pkg/practice/catalogue"
 	"github.com/kubectl-prod/kubectl-prod/pkg/printer"
@@ -41,6 +42,8 @@ type Options struct {
 	Kustomize string
 	Recursive bool
 
+	Now           bool
+	Watch         bool
 	AllNamespaces bool
 	Selector      string
 	Check, Skip   []string
@@ -63,6 +66,9 @@ type Options struct {
 
 const example = `  # What is wrong with this cluster?
   kubectl prod doctor
+
+  # Something is on fire: what fails now, and what changed
+  kubectl prod doctor --now --watch
 
   # One namespace, every finding with its field
   kubectl prod doctor -n shop -o wide
@@ -94,6 +100,9 @@ do its job (or not all of it, with --require-complete).`,
 			if err := o.Complete(); err != nil {
 				return err
 			}
+			if o.Watch {
+				return o.watch(cmd.Context())
+			}
 			return o.Run(cmd.Context())
 		},
 	}
@@ -114,6 +123,8 @@ func (o *Options) addFlags(cmd *cobra.Command) {
 	flags.StringSliceVarP(&o.Filenames, "filename", "f", nil, "Judge manifests instead of a cluster: files, directories, URLs, or - for standard input")
 	flags.StringVarP(&o.Kustomize, "kustomize", "k", "", "Judge the manifests that kustomize builds from a directory")
 	flags.BoolVarP(&o.Recursive, "recursive", "R", false, "Descend into the directories of -f")
+	flags.BoolVar(&o.Now, "now", false, "Only what is failing at this moment, with the last hour's changes and warnings")
+	flags.BoolVarP(&o.Watch, "watch", "w", false, "Look again every few seconds, until interrupted; goes with --now")
 	flags.BoolVarP(&o.AllNamespaces, "all-namespaces", "A", false, "Judge all namespaces (the default without -n)")
 	flags.StringVarP(&o.Selector, "selector", "l", "", "Judge only objects with these labels; of a workload, its own or its pods'")
 	flags.StringSliceVar(&o.Check, "check", nil, "Judge only these practices or chapters")
@@ -141,6 +152,12 @@ func (o *Options) Complete() error {
 	if len(o.Filenames) > 0 && o.Kustomize != "" {
 		return errors.New("-f and -k exclude each other")
 	}
+	if o.Now && len(o.manifests()) > 0 {
+		return errors.New("--now needs a cluster: manifests do not fail")
+	}
+	if o.Watch && (!o.Now || o.Print.OutputFile != "" || o.WriteBaseline != "") {
+		return errors.New("--watch goes with --now, and not with --output-file or --write-baseline")
+	}
 	if o.Recursive && len(o.Filenames) == 0 {
 		return errors.New("-R goes with -f")
 	}
@@ -162,7 +179,7 @@ func (o *Options) Complete() error {
 		return err
 	}
 	o.scope = practice.Scope{Namespace: *o.Config.Namespace, Selector: selector, Ignores: settings.Ignores}
-	o.practices, err = chooseBy(settings, catalogue.All(), o.Check, o.Skip)
+	o.practices, err = chooseBy(settings, o.catalogue(), o.Check, o.Skip)
 	if err != nil {
 		return err
 	}
@@ -170,6 +187,15 @@ func (o *Options) Complete() error {
 		o.before, err = loadDiagnosis(o.Baseline)
 	}
 	return err
+}
+
+// catalogue is what --check and --skip choose from.
+func (o *Options) catalogue() []practice.Practice {
+	all := catalogue.All()
+	if o.Now {
+		all = slices.DeleteFunc(all, func(p practice.Practice) bool { return !p.Now })
+	}
+	return all
 }
 
 // settings are those of the configuration file, if there is one.
@@ -200,6 +226,9 @@ func (o *Options) Run(ctx context.Context) error {
 	}
 	diagnosis := practice.Evaluate(snapshot, o.practices, o.scope)
 	diagnosis.Origin.Manifests = o.manifests()
+	if o.Now {
+		incident.Tell(snapshot, diagnosis)
+	}
 	if o.WriteBaseline != "" {
 		if err := writeDiagnosis(o.WriteBaseline, diagnosis); err != nil {
 			return err
@@ -264,8 +293,8 @@ func (o *Options) read(ctx context.Context) (snapshot *cluster.Snapshot, unread 
 	progress := newProgress(o.ErrOut)
 	defer progress.clear()
 	snapshot, err = cluster.Live{
-		Config: connection, Context: o.contextName(), Namespace: o.scope.Namespace, Progress: progress.page,
-	}.Load(ctx, o.scope.Needs(o.practices))
+		Config: connection, Context: o.contextName(), Namespace: o.scope.Namespace, Progress: progress.page, Changes: o.Now,
+	}.Load(ctx, o.needs())
 	if err != nil {
 		return nil, nil, err
 	}
@@ -273,6 +302,15 @@ func (o *Options) read(ctx context.Context) (snapshot *cluster.Snapshot, unread 
 		return nil, nil, fmt.Errorf("namespace %q does not exist in context %q (kubectl get namespaces lists them)", namespace, o.contextName())
 	}
 	return snapshot, nil, nil
+}
+
+// needs are the kinds to read.
+func (o *Options) needs() []cluster.Kind {
+	needs := o.scope.Needs(o.practices)
+	if o.Now {
+		needs = append(needs, incident.Needs()...)
+	}
+	return needs
 }
 
 func (o *Options) restConfig() (*rest.Config, error) {

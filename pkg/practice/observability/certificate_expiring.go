@@ -24,6 +24,7 @@ func CertificateExpiring() practice.Practice {
 		Title:    "Certificate that expires within 30 days",
 		Chapter:  practice.Observability,
 		Severity: report.Warning,
+		Now:      true,
 		Reason:   "A certificate ends at a second that was known for months, and everything that trusts it stops at once. It is the most foreseeable of all outages.",
 		Judged: "The API server's serving certificate, the kubeconfig's client certificate and the first certificate of each TLS secret: less than 30 days left, critical below 7. " +
 			"For certificates that live for less than 90 days these are a third and a twelfth of their life, since what renews them renews late. Keys are not read.",

@@ -35,6 +35,7 @@ func NodeUtilisationHigh() practice.Practice {
 			"https://kubernetes.io/docs/concepts/scheduling-eviction/node-pressure-eviction/",
 			"https://kubernetes.io/docs/tasks/debug/debug-cluster/resource-metrics-pipeline/",
 		},
+		Now:          true,
 		LiveOnly:     true,
 		ClusterScope: true,
 		Needs:        []cluster.Kind{cluster.Nodes, cluster.NodeMetrics},

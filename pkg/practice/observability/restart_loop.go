@@ -39,6 +39,7 @@ func RestartLoop() practice.Practice {
 			"The API keeps a count and the last end only, so restarts within the hour are not counted one by one.",
 		Fix:      "read the previous log: kubectl logs --previous",
 		Sources:  []string{"https://kubernetes.io/docs/concepts/workloads/pods/pod-lifecycle/#restart-policy"},
+		Now:      true,
 		LiveOnly: true,
 		Needs:    []cluster.Kind{cluster.Pods},
 		Uses:     []cluster.Kind{cluster.ReplicaSets, cluster.Jobs},
