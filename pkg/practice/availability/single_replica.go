@@ -21,8 +21,8 @@ func SingleReplica() practice.Practice {
 		Severity: report.Warning,
 		Reason: "A pod goes with its node, with each drain and with each eviction. Until the next one is pulled, started and ready, " +
 			"a service with one replica answers nobody.",
-		Judged: "Deployments and StatefulSets behind a Service that want exactly one pod, or that a HorizontalPodAutoscaler may bring down to one. " +
-			"Exempt is what KEDA or Knative scales, which may go to none on purpose.",
+		Judged: "Deployments and StatefulSets behind a Service that want exactly one pod. " +
+			"Exempt is what something scales: hpa-min-one judges an autoscaler's minimum, and KEDA and Knative may go to none on purpose.",
 		Fix: "run at least 2 replicas",
 		Sources: []string{
 			"https://kubernetes.io/docs/concepts/workloads/pods/disruptions/#dealing-with-disruptions",
@@ -32,25 +32,18 @@ func SingleReplica() practice.Practice {
 		Judges: []cluster.Kind{cluster.Deployments, cluster.StatefulSets},
 		Uses:   []cluster.Kind{cluster.Autoscalers, cluster.ScaledObjects},
 		Check: practice.EachWorkload(servesWithCount, func(_ *cluster.Snapshot, w *cluster.Workload) []practice.Finding {
-			service := w.Services[0].Name
-			switch {
-			case w.Autoscaler != nil && lowest(w) < 2:
-				return []practice.Finding{practice.On(w.Owner, "spec.replicas",
-					"its autoscaler %s may leave it one pod (minReplicas %d), and Service %s depends on it", w.Autoscaler.Name, lowest(w), service).
-					Mended("kubectl patch hpa %s -n %s -p '{\"spec\":{\"minReplicas\":2}}'", w.Autoscaler.Name, w.Autoscaler.Namespace)}
-			case w.Autoscaler == nil && *w.Replicas == 1:
-				return []practice.Finding{practice.On(w.Owner, "spec.replicas", "1 replica carries Service %s", service).Mended("%s", scaleUp(w))}
+			if *w.Replicas > 1 {
+				return nil
 			}
-			return nil
+			return []practice.Finding{practice.On(w.Owner, "spec.replicas", "1 replica carries Service %s", w.Services[0].Name).Mended("%s", scaleUp(w))}
 		}),
 	}
 }
 
 // servesWithCount leaves out workloads at zero, which serve nobody by choice,
-// and those that something scales by events.
+// and those whose count something else chooses.
 func servesWithCount(w *cluster.Workload) bool {
-	byEvents := w.Scaler != "" && (w.Autoscaler == nil || w.Scaler != "HorizontalPodAutoscaler "+w.Autoscaler.Name)
-	return w.HasReplicas() && *w.Replicas > 0 && w.IsServed() && !byEvents
+	return w.HasReplicas() && *w.Replicas > 0 && w.IsServed() && w.Scaler == ""
 }
 
 // scaleUp says how to get a second replica; one of a StatefulSet is not made
