@@ -44,7 +44,7 @@ func TestDoctor(t *testing.T) {
 	t.Run("help, version and completion send nothing", func(t *testing.T) { sendsNothing(t, c) })
 	t.Run("completion works through kubectl", func(t *testing.T) { completes(t, c) })
 	t.Run("a user who may list pods alone gets a report", func(t *testing.T) { podsAlone(t, c) })
-	t.Run("the documented role is enough", func(t *testing.T) { documentedRole(t, c) })
+	t.Run("the role of --print-rbac is enough", func(t *testing.T) { printedRole(t, c) })
 	t.Run("a namespace narrows the run", func(t *testing.T) { narrows(t, c) })
 	t.Run("a broken aggregated API costs one line", func(t *testing.T) { brokenAPIService(t, c) })
 	t.Run("the mended shop has nothing at warning or above", func(t *testing.T) { mended(t, c) })
@@ -236,8 +236,10 @@ func podsAlone(t *testing.T, c *testCluster) {
 	}
 }
 
-func documentedRole(t *testing.T, c *testCluster) {
-	c.must(t, "apply", "-f", filepath.Join(root, "docs", "clusterrole.yaml"))
+func printedRole(t *testing.T, c *testCluster) {
+	manifest := filepath.Join(t.TempDir(), "role.yaml")
+	writeFile(t, manifest, c.must(t, "prod", "doctor", "--print-rbac"))
+	c.must(t, "apply", "-f", manifest)
 	c.must(t, "create", "clusterrolebinding", "doctor", "--clusterrole=kubectl-prod-doctor", "--serviceaccount=shop:doctor")
 	d, r := c.doctor(t, nil, "--as", "system:serviceaccount:shop:doctor", "--require-complete")
 	for _, n := range d.NotChecked {

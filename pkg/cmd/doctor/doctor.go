@@ -53,6 +53,7 @@ type Options struct {
 	Baseline      string
 	WriteBaseline string
 	ShowIgnored   bool
+	PrintRBAC     bool
 
 	Print           PrintOptions
 	FailOn          string
@@ -100,6 +101,9 @@ do its job (or not all of it, with --require-complete).`,
 			if err := o.Complete(); err != nil {
 				return err
 			}
+			if o.PrintRBAC {
+				return o.Print.Write(o.IOStreams, o.printRBAC)
+			}
 			if o.Watch {
 				return o.watch(cmd.Context())
 			}
@@ -134,6 +138,7 @@ func (o *Options) addFlags(cmd *cobra.Command) {
 	flags.StringVar(&o.Baseline, "baseline", "", "Show and fail on only what is new since the diagnosis in this file")
 	flags.StringVar(&o.WriteBaseline, "write-baseline", "", "Write the diagnosis to this file, for --baseline")
 	flags.BoolVar(&o.ShowIgnored, "show-ignored", false, "List the findings that an annotation or the configuration file sets aside")
+	flags.BoolVar(&o.PrintRBAC, "print-rbac", false, "Print the least ClusterRole for the selected practices, and do nothing else")
 	flags.StringVar(&o.FailOn, "fail-on", string(report.Critical), "Exit with 1 on findings this bad or worse: critical, warning, info or none")
 	flags.BoolVar(&o.RequireComplete, "require-complete", false, "Exit with 2 when something could not be read")
 	flags.DurationVar(&o.Timeout, "timeout", 2*time.Minute, "Stop reading after this long and report what was read by then")
