@@ -19,6 +19,7 @@ import (
 	"k8s.io/apimachinery/pkg/labels"
 
 	"github.com/kubectl-prod/kubectl-prod/pkg/practice"
+	"github.com/kubectl-prod/kubectl-prod/pkg/practice/expression"
 	"github.com/kubectl-prod/kubectl-prod/pkg/report"
 )
 
@@ -33,6 +34,8 @@ type Config struct {
 	// Severities are those that the file changes, by practice.
 	Severities map[string]report.Severity
 	Ignores    []practice.Ignore
+	// Custom are the file's own practices.
+	Custom []practice.Practice
 }
 
 // file is the file's own shape.
@@ -41,6 +44,7 @@ type file struct {
 	Kind       string             `yaml:"kind"`
 	Practices  map[string]setting `yaml:"practices"`
 	Ignore     []ignore           `yaml:"ignore"`
+	Custom     []custom           `yaml:"custom"`
 }
 
 // setting changes one practice.
@@ -59,6 +63,18 @@ type ignore struct {
 	Selector  string `yaml:"selector"`
 	Reason    string `yaml:"reason"`
 	Until     string `yaml:"until"`
+}
+
+// custom is a practice of the user's own; see [expression.Rule].
+type custom struct {
+	ID         string          `yaml:"id"`
+	Title      string          `yaml:"title"`
+	Severity   report.Severity `yaml:"severity"`
+	Reason     string          `yaml:"reason"`
+	Fix        string          `yaml:"fix"`
+	Kinds      []string        `yaml:"kinds"`
+	Expression string          `yaml:"expression"`
+	Message    string          `yaml:"message"`
 }
 
 // Load reads a file and checks it against the catalogue. The error names the
@@ -88,6 +104,10 @@ func Parse(name string, data []byte, catalogue []practice.Practice) (*Config, er
 		return nil, worded(name, err)
 	}
 	c.header(f)
+	for i, rule := range f.Custom {
+		c.custom(i, rule)
+	}
+	c.catalogue = slices.Concat(c.catalogue, c.config.Custom)
 	for _, id := range c.inOrder(f.Practices) {
 		c.practice(id, f.Practices[id])
 	}
@@ -240,6 +260,34 @@ func (c *checking) ignore(i int, raw ignore) {
 	}
 	if len(c.errs) == before {
 		c.config.Ignores = append(c.config.Ignores, parsed)
+	}
+}
+
+func (c *checking) custom(i int, raw custom) {
+	index := strconv.Itoa(i)
+	key := fmt.Sprintf("custom[%d]", i)
+	before := len(c.errs)
+	if !regexp.MustCompile(`^[a-z][a-z0-9]*(-[a-z0-9]+)*$`).MatchString(raw.ID) {
+		c.fail(c.at("custom", index, "id"), "%s.id is %q, and has to be lower-case words with dashes", key, raw.ID)
+	} else if c.known(raw.ID) || slices.ContainsFunc(c.config.Custom, func(p practice.Practice) bool { return p.ID == raw.ID }) {
+		c.fail(c.at("custom", index, "id"), "%s.id: there is a practice or chapter %q already", key, raw.ID)
+	}
+	if raw.Title == "" {
+		c.fail(c.at("custom", index, "title"), "%s has no title, and needs one", key)
+	}
+	if !slices.Contains(report.Severities(), raw.Severity) {
+		c.fail(c.at("custom", index, "severity"), "%s.severity is %q, and has to be critical, warning or info", key, raw.Severity)
+	}
+	p, err := expression.Rule{
+		ID: raw.ID, Title: raw.Title, Severity: raw.Severity, Reason: raw.Reason, Fix: raw.Fix,
+		Kinds: raw.Kinds, Expression: raw.Expression, Message: raw.Message,
+	}.Practice()
+	if err != nil {
+		field, _, _ := strings.Cut(err.Error(), ":")
+		c.fail(c.at("custom", index, field), "%s.%v", key, err)
+	}
+	if len(c.errs) == before {
+		c.config.Custom = append(c.config.Custom, p)
 	}
 }
 

@@ -123,7 +123,7 @@ func (scope Scope) count(v Verdict, inScope func(cluster.Ref) bool) (judged, fai
 	}
 	failing := map[cluster.Ref]bool{}
 	for _, f := range v.Findings {
-		if !failing[f.Object] && !scope.isPlatform(f.Object) && inScope(f.Object) {
+		if !failing[f.Object] && !f.Platform && !scope.isPlatform(f.Object) && inScope(f.Object) {
 			failed++
 		}
 		failing[f.Object] = true
@@ -155,12 +155,12 @@ func (scope Scope) worded(s *cluster.Snapshot, p Practice, f Finding) report.Fin
 		Practice: p.ID,
 		Chapter:  string(p.Chapter),
 		Severity: cmp.Or(f.Severity, p.Severity),
-		Object:   report.Object{APIVersion: f.Object.APIVersion, Kind: f.Object.Kind, Namespace: f.Object.Namespace, Name: f.Object.Name},
+		Object:   objectOf(f.Object),
 		Path:     f.Path,
 		Message:  f.Message,
 		Fix:      cmp.Or(f.Fix, p.Fix),
 		Now:      p.Now,
-		Platform: scope.isPlatform(f.Object),
+		Platform: f.Platform || scope.isPlatform(f.Object),
 		File:     position.File,
 		Line:     position.Line,
 	}

@@ -65,11 +65,13 @@ const (
 	Pitfalls      Chapter = "pitfalls"
 	Operations    Chapter = "operations"
 	Ecosystem     Chapter = "ecosystem"
+	// Custom is not the guide's: it holds the rules of the user's own.
+	Custom Chapter = "custom"
 )
 
-// Chapters are all of them, in the guide's order.
+// Chapters are all of them, in the guide's order; Custom is last.
 func Chapters() []Chapter {
-	return []Chapter{Resources, Security, Observability, Availability, Recovery, Pitfalls, Operations, Ecosystem}
+	return []Chapter{Resources, Security, Observability, Availability, Recovery, Pitfalls, Operations, Ecosystem, Custom}
 }
 
 // Title is the chapter's heading.
@@ -91,6 +93,8 @@ func (c Chapter) Title() string {
 		return "Operational excellence"
 	case Ecosystem:
 		return "Looking ahead"
+	case Custom:
+		return "Rules of your own"
 	}
 	return string(c)
 }
@@ -117,6 +121,9 @@ type Finding struct {
 	Severity report.Severity
 	// Fix replaces the practice's own where this case needs another.
 	Fix string
+	// Platform marks a finding as the platform's although its object, being
+	// outside namespaces, does not show it.
+	Platform bool
 }
 
 // On is a finding on an object.
@@ -127,6 +134,12 @@ func On(object cluster.Ref, path, format string, args ...any) Finding {
 // As gives a finding a severity of its own.
 func (f Finding) As(severity report.Severity) Finding {
 	f.Severity = severity
+	return f
+}
+
+// OfPlatform marks a finding as the platform's where platform is true.
+func (f Finding) OfPlatform(platform bool) Finding {
+	f.Platform = platform
 	return f
 }
 

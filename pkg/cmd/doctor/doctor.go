@@ -111,7 +111,7 @@ do its job (or not all of it, with --require-complete).`,
 		},
 	}
 	o.addFlags(cmd)
-	cmd.AddCommand(newExplainCommand(streams), newListCommand(streams), newDiffCommand(streams))
+	cmd.AddCommand(newExplainCommand(streams), newListCommand(streams), newDiffCommand(streams), newTestCommand(streams))
 	return cmd
 }
 
@@ -179,12 +179,12 @@ func (o *Options) Complete() error {
 	if err != nil {
 		return fmt.Errorf("-l %q does not parse: %w", o.Selector, err)
 	}
-	settings, err := o.settings()
+	settings, err := settingsOf(o.ConfigFile)
 	if err != nil {
 		return err
 	}
 	o.scope = practice.Scope{Namespace: *o.Config.Namespace, Selector: selector, Ignores: settings.Ignores}
-	o.practices, err = chooseBy(settings, o.catalogue(), o.Check, o.Skip)
+	o.practices, err = chooseBy(settings, o.catalogue(settings.Custom), o.Check, o.Skip)
 	if err != nil {
 		return err
 	}
@@ -195,24 +195,12 @@ func (o *Options) Complete() error {
 }
 
 // catalogue is what --check and --skip choose from.
-func (o *Options) catalogue() []practice.Practice {
-	all := catalogue.All()
+func (o *Options) catalogue(custom []practice.Practice) []practice.Practice {
+	all := slices.Concat(catalogue.All(), custom)
 	if o.Now {
 		all = slices.DeleteFunc(all, func(p practice.Practice) bool { return !p.Now })
 	}
 	return all
-}
-
-// settings are those of the configuration file, if there is one.
-func (o *Options) settings() (*config.Config, error) {
-	name := o.ConfigFile
-	if name == "" {
-		if _, err := os.Stat(config.DefaultFile); err != nil {
-			return &config.Config{}, nil //nolint:nilerr // nobody asked for the file
-		}
-		name = config.DefaultFile
-	}
-	return config.Load(name, catalogue.All())
 }
 
 func oneOf(flag, value string, allowed ...string) error {

@@ -6,13 +6,14 @@ import (
 	"github.com/spf13/cobra"
 	"k8s.io/cli-runtime/pkg/genericiooptions"
 
+	"github.com/kubectl-prod/kubectl-prod/pkg/config"
 	"github.com/kubectl-prod/kubectl-prod/pkg/practice"
-	"github.com/kubectl-prod/kubectl-prod/pkg/practice/catalogue"
 	"github.com/kubectl-prod/kubectl-prod/pkg/printer"
 )
 
 func newListCommand(streams genericiooptions.IOStreams) *cobra.Command {
 	var print PrintOptions
+	var configFile string
 	cmd := &cobra.Command{
 		Use:   "list [ID|CHAPTER...]",
 		Short: "List the practices",
@@ -20,7 +21,7 @@ func newListCommand(streams genericiooptions.IOStreams) *cobra.Command {
 			if err := print.Complete(streams); err != nil {
 				return err
 			}
-			chosen, err := named(catalogue.All(), args)
+			chosen, err := describable(configFile, args)
 			if err != nil {
 				return err
 			}
@@ -28,12 +29,14 @@ func newListCommand(streams genericiooptions.IOStreams) *cobra.Command {
 		},
 		ValidArgsFunction: completePractices,
 	}
+	cmd.Flags().StringVar(&configFile, "config", "", "File with rules of your own ("+config.DefaultFile+" in the working directory, where it is there)")
 	print.AddFlags(cmd, printer.ListFormats())
 	return cmd
 }
 
 func newExplainCommand(streams genericiooptions.IOStreams) *cobra.Command {
 	var print PrintOptions
+	var configFile string
 	cmd := &cobra.Command{
 		Use:     "explain ID...",
 		Short:   "Say why a practice matters, how it is judged and how to mend it",
@@ -43,7 +46,7 @@ func newExplainCommand(streams genericiooptions.IOStreams) *cobra.Command {
 			if err := print.Complete(streams); err != nil {
 				return err
 			}
-			chosen, err := named(catalogue.All(), args)
+			chosen, err := describable(configFile, args)
 			if err != nil {
 				return err
 			}
@@ -51,6 +54,7 @@ func newExplainCommand(streams genericiooptions.IOStreams) *cobra.Command {
 		},
 		ValidArgsFunction: completePractices,
 	}
+	cmd.Flags().StringVar(&configFile, "config", "", "File with rules of your own ("+config.DefaultFile+" in the working directory, where it is there)")
 	print.AddFlags(cmd, printer.ListFormats())
 	return cmd
 }
