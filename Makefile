@@ -96,6 +96,10 @@ fmt: ## Format the code
 golden: ## Write the golden files anew; read the diff before committing it
 	go test ./pkg/... -update
 
+.PHONY: docs
+docs: ## Write the docs that follow from the code anew
+	go run ./cmd/gen-docs
+
 .PHONY: clean
 clean: ## Remove what was built here (the caches stay)
 	rm -rf bin dist

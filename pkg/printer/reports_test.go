@@ -101,7 +101,9 @@ func printableOnly(r rune) rune {
 func TestNoReportHoldsCharactersThatHideOrSteer(t *testing.T) {
 	for _, format := range []string{"markdown", "html", "sarif", "junit", "csv", "prometheus"} {
 		eachHostile(t, format, func(t *testing.T, _, out string) {
-			if i := strings.IndexFunc(out, func(r rune) bool { return r < ' ' && r != '\n' && r != '\r' || r == '\u202e' || r == '\u2066' || r == 0x7f }); i >= 0 {
+			if i := strings.IndexFunc(out, func(r rune) bool {
+				return r < ' ' && r != '\n' && r != '\r' || r == '\u202e' || r == '\u2066' || r == 0x7f
+			}); i >= 0 {
 				t.Errorf("%s: %q", format, out[max(0, i-40):min(len(out), i+40)])
 			}
 		})
