@@ -123,6 +123,9 @@ func (s *Snapshot) indexOwners() {
 	for _, c := range s.CronJobs {
 		s.add(cronJobWorkload(c))
 	}
+	for _, w := range s.shaped {
+		s.add(w)
+	}
 	for _, j := range s.Jobs {
 		if owner := metav1.GetControllerOf(j); owner == nil || s.byUID[owner.UID] == nil {
 			s.add(jobWorkload(j))
@@ -137,10 +140,17 @@ func (s *Snapshot) indexOwners() {
 	}
 }
 
+// knativeService labels what Knative makes with the Service it makes it for.
+const knativeService = "serving.knative.dev/service"
+
 // add takes a Workload up, named after the owner above it if it has one.
 func (s *Snapshot) add(w *Workload) {
 	if owner := metav1.GetControllerOfNoCopy(w.Meta); owner != nil && w.Self.Kind != "Pod" {
 		w.Owner = Ref{APIVersion: owner.APIVersion, Kind: owner.Kind, Namespace: w.Self.Namespace, Name: owner.Name}
+	}
+	if service := w.Meta.Labels[knativeService]; service != "" {
+		// A Deployment's owner is a Revision, which nobody edits.
+		w.Owner = Ref{APIVersion: "serving.knative.dev/v1", Kind: "Service", Namespace: w.Self.Namespace, Name: service}
 	}
 	s.workloads = append(s.workloads, w)
 	if w.Meta.UID != "" {
@@ -279,7 +289,7 @@ func (s *Snapshot) indexScalers() {
 	s.indexCustomScalers(s.ScaledObjects, "scaleTargetRef", func(w *Workload) *string { return &w.Scaler })
 	s.indexCustomScalers(s.VerticalScalers, "targetRef", func(w *Workload) *string { return &w.VerticalScaler })
 	for _, w := range s.workloads {
-		if group, ok := w.Meta.Labels["serving.knative.dev/service"]; ok && w.Scaler == "" {
+		if group, ok := w.Meta.Labels[knativeService]; ok && w.Scaler == "" {
 			w.Scaler = "Knative Service " + group
 		}
 	}

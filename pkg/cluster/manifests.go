@@ -63,6 +63,9 @@ func (m Manifests) Load() (*Snapshot, []error) {
 			loading.byKind[kind] = append(loading.byKind[kind], reading)
 		}
 	}
+	for _, p := range probes() {
+		loading.snapshot.coverage[p.kind] = Coverage{Kind: p.kind, State: NeedsCluster, Allow: p.allow}
+	}
 	for _, name := range m.Filenames {
 		loading.name(name)
 	}
@@ -186,10 +189,22 @@ func (l *loading) visit(builder *resource.Builder, at Position) error {
 // its kind.
 func (l *loading) take(object *unstructured.Unstructured, at Position) error {
 	l.snapshot.Origin.Manifests++
+	if l.manifests.AsLive && object.GetAPIVersion() == "dump.prod.kubectl.io/v1" {
+		path, _, _ := unstructured.NestedString(object.Object, "path")
+		body, _, _ := unstructured.NestedString(object.Object, "body")
+		return l.snapshot.takeAnswer(path, body)
+	}
 	readings := l.byKind[object.GroupVersionKind().GroupKind()]
 	if object.GetNamespace() == "" && len(readings) > 0 && !readings[0].clusterScoped {
 		object.SetNamespace(l.manifests.Namespace)
 	}
+	var shaped []*Workload
+	if len(readings) == 0 || readings[0].custom() {
+		if shaped = shapedWorkloads(object, l.manifests.Namespace); len(shaped) > 0 {
+			object.SetNamespace(shaped[0].Self.Namespace)
+		}
+	}
+	l.snapshot.shaped = append(l.snapshot.shaped, shaped...)
 	written := RefTo(object)
 	l.snapshot.Written = append(l.snapshot.Written, written)
 	l.snapshot.sources[written] = at

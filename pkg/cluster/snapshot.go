@@ -75,6 +75,12 @@ type Snapshot struct {
 	Secrets         []*metav1.PartialObjectMetadata // all but TLSSecrets
 	Volumes         []*corev1.PersistentVolume
 
+	// What the reads beyond LISTs found; see probe.go.
+	FailingChecks  []FailingCheck
+	KubeletConfigs map[string]KubeletConfig
+	NodeStats      map[string]NodeStats
+	ServerMetrics  *APIServerMetrics
+
 	// Written are the objects of manifests, of any kind, by the API version in
 	// which they are written.
 	Written []Ref
@@ -84,6 +90,7 @@ type Snapshot struct {
 	// only where [Live.Changes] asked for them.
 	Changes []Change
 
+	shaped   []*Workload // of kinds known by their pod templates' shape alone
 	coverage map[Kind]Coverage
 	sources  map[Ref]Position
 	*index
