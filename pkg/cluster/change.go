@@ -60,7 +60,7 @@ func (c *changes) note(reading reading, obj runtime.Object) {
 	}
 	for _, entry := range accessor.GetManagedFields() {
 		// What was written while an object was made is part of making it.
-		if entry.Time != nil && entry.Time.After(c.since) && entry.Time.Sub(created) > time.Second && !bySystem(entry) {
+		if entry.Time != nil && entry.Time.After(c.since) && entry.Time.After(created) && !bySystem(entry) {
 			found = append(found, Change{Object: ref, What: written(entry), By: entry.Manager, Time: entry.Time.Time})
 		}
 	}
