@@ -10,6 +10,8 @@ import (
 	"slices"
 	"strings"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
 	"github.com/kubectl-prod/kubectl-prod/pkg/report"
 )
 
@@ -42,6 +44,8 @@ type htmlPage struct {
 	Worst      []htmlGroup
 	More       int
 	Chapters   []htmlChapter
+	Changes    []report.Change
+	Events     []report.EventGroup
 	Findings   []htmlGroup
 	Shown      int
 	Platform   []htmlGroup
@@ -75,7 +79,8 @@ type htmlFinding struct {
 func (o Options) html(w io.Writer, d *report.Diagnosis) error {
 	page, err := template.New("report").Funcs(template.FuncMap{
 		"escape":    escape,
-		"object":    report.Object.String,
+		"short":     func(o report.Object) string { return strings.ToLower(o.Kind) + "/" + o.Name },
+		"ago":       func(t metav1.Time) string { return ago(d, t) },
 		"concerned": concerned,
 		"join":      func(parts []string) string { return strings.Join(parts, ", ") },
 		"count":     count,
@@ -94,7 +99,7 @@ func (o Options) htmlPage(d *report.Diagnosis) htmlPage {
 		Home:   home, Version: o.Version,
 		Time:    d.Time.UTC().Format("2006-01-02 15:04 UTC"),
 		Verdict: verdict(d), Grade: grade(d.Score), Score: d.Score,
-		Unchecked: unchecked(d), Practices: len(d.Practices), NotChecked: d.NotChecked, Ignored: d.Ignored,
+		Unchecked: unchecked(d), Practices: len(d.Practices), NotChecked: d.NotChecked, Ignored: d.Ignored, Changes: d.Changes, Events: d.Events,
 	}
 	for part := range strings.SplitSeq(subject(d.Origin), gap) {
 		if part = strings.TrimSpace(part); part != "" {

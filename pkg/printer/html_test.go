@@ -51,7 +51,7 @@ func TestThePageTellsInTheOrderOfTheScreen(t *testing.T) {
 	d.Findings = append(d.Findings, diagnosis().Findings...)
 	page := printed(t, "html", d)
 	at := 0
-	for _, heading := range []string{"<h1", "Worst practices", "Chapters</h2>", "Every finding", "Why it matters", "Not checked</h2>", "Ignored</h2>", "own objects</h2>"} {
+	for _, heading := range []string{"<h1", "Worst practices", "Chapters</h2>", "Changed in the last hour</h2>", "Warned of in the last hour</h2>", "Every finding", "Why it matters", "Not checked</h2>", "Ignored</h2>", "own objects</h2>"} {
 		next := strings.Index(page[at:], heading)
 		if next < 0 {
 			t.Fatalf("%s does not come after what it should", heading)

@@ -21,6 +21,7 @@ func (o Options) markdown(w io.Writer, d *report.Diagnosis) error {
 	fmt.Fprintf(w, "## kubectl prod doctor: %s\n\n%s\n\n%s\n", verdict(d), (Options{}).counts(d.Score), subjectMarkdown(d.Origin))
 	o.worstMarkdown(w, d)
 	chaptersMarkdown(w, d)
+	latelyMarkdown(w, d)
 	findingsMarkdown(w, d)
 	_, err := io.WriteString(w, notCheckedMarkdown(d))
 	return err
@@ -67,6 +68,22 @@ func chaptersMarkdown(w io.Writer, d *report.Diagnosis) {
 		if c.Percent != nil || c.Critical+c.Warning+c.Info > 0 {
 			fmt.Fprintf(w, "| %s | %s | %d | %d | %d |\n", c.Title, (Options{}).score(c.Score), c.Critical, c.Warning, c.Info)
 		}
+	}
+}
+
+// latelyMarkdown tells what changed and what was warned of, in an incident.
+func latelyMarkdown(w io.Writer, d *report.Diagnosis) {
+	if len(d.Changes) > 0 {
+		fmt.Fprint(w, "\n| changed | object | what | by |\n|---|---|---|---|\n")
+	}
+	for _, c := range d.Changes[:min(len(d.Changes), latest)] {
+		fmt.Fprintf(w, "| %s | %s | %s | %s |\n", ago(d, c.Time), markdownCode(qualified(c.Object)), markdownText(c.What), markdownCode(cmp.Or(c.By, "-")))
+	}
+	if len(d.Events) > 0 {
+		fmt.Fprint(w, "\n| warned | times | object | message |\n|---|--:|---|---|\n")
+	}
+	for _, e := range d.Events[:min(len(d.Events), latest)] {
+		fmt.Fprintf(w, "| %s | %d | %s | %s |\n", ago(d, e.Last), e.Count, markdownCode(qualified(e.Object)), markdownText(e.Reason+": "+e.Message))
 	}
 }
 

@@ -78,7 +78,7 @@ func (o Options) heading(w io.Writer, d *report.Diagnosis) error {
 func subject(origin report.Origin) string {
 	workloads := count(origin.Workloads, "workload")
 	if len(origin.Manifests) > 0 {
-		return escape(fmt.Sprintf("manifests %s   %s, %s", strings.Join(origin.Manifests, " "), count(origin.Objects, "object"), workloads))
+		return escape("manifests "+strings.Join(origin.Manifests, " ")) + gap + count(origin.Objects, "object") + ", " + workloads
 	}
 	scope := "all namespaces"
 	if origin.Namespace != "" {

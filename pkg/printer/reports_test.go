@@ -76,6 +76,8 @@ func hostileDiagnosis(text string) *report.Diagnosis {
 	platform.Platform = true
 	d.Findings = []report.Finding{finding, inFile, platform}
 	d.Ignored = []report.IgnoredFinding{{Finding: finding, Reason: text, By: text, Until: "2026-12-31"}}
+	d.Changes = []report.Change{{Object: finding.Object, What: text, By: text, Time: d.Time}}
+	d.Events = []report.EventGroup{{Object: finding.Object, Reason: text, Message: text, Count: 3, Last: d.Time}}
 	d.Origin = report.Origin{Context: text, Server: text, Version: text, Namespace: text, Selector: text}
 	d.NotChecked = append(d.NotChecked, report.NotChecked{Subject: text, State: "failed", Reason: text, Practices: []string{"node-utilisation-high"}})
 	return d

@@ -101,7 +101,8 @@ func TestAFindingKeepsItsFingerprintWhenLinesAndNumbersMove(t *testing.T) {
 		t.Error("two containers are one alert")
 	}
 	told := map[string]int{}
-	if fingerprints(before, told)["kubectlProd/v1"] == fingerprints(before, told)["kubectlProd/v1"] {
+	first, second := fingerprints(before, told), fingerprints(before, told)
+	if first["kubectlProd/v1"] == second["kubectlProd/v1"] {
 		t.Error("two findings of one field are one alert")
 	}
 }
