@@ -66,7 +66,8 @@ func (l Live) Load(ctx context.Context, needs []Kind) (*Snapshot, error) {
 	if err != nil {
 		return nil, err
 	}
-	reader.readAll(ctx, needs)
+	reader.readAll(ctx, withProbeNeeds(needs))
+	reader.probeAll(ctx, needs)
 	if err := reader.anyRead(); err != nil {
 		return nil, err
 	}

@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"iter"
 	"strings"
 	"time"
 
@@ -178,4 +179,17 @@ func ConditionOf(object map[string]any, kind string) (Condition, bool) {
 		return Condition{Status: text("status"), Reason: text("reason"), Message: text("message"), Since: since}, true
 	}
 	return Condition{}, false
+}
+
+// Systems are the objects of all the custom kinds above that were read.
+func (s *Snapshot) Systems() iter.Seq[*unstructured.Unstructured] {
+	return func(yield func(*unstructured.Unstructured) bool) {
+		for _, objects := range s.systems {
+			for _, object := range *objects {
+				if !yield(object) {
+					return
+				}
+			}
+		}
+	}
 }

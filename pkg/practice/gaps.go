@@ -43,6 +43,11 @@ func (g *gaps) note(s *cluster.Snapshot, p Practice, scope Scope) bool {
 			g.kind(s, kind, p.ID, judgeable)
 		}
 	}
+	for _, kind := range p.kinds() {
+		if c := s.Coverage(kind); c.State == cluster.Read && c.Reason != "" { // some of it could not be read
+			g.add(string(kind), string(cluster.Failed), c.Reason, p.ID, judgeable)
+		}
+	}
 	return judgeable && (read || len(p.Judges) == 0)
 }
 

@@ -22,7 +22,7 @@ func RolloutDropsAll() practice.Practice {
 		Severity: report.Warning,
 		Reason:   "maxUnavailable bounds how many pods a rollout may take away before new ones are ready. Where that is all of them, each release is an outage, and a bad one stays an outage.",
 		Judged: "Deployments behind a Service with strategy RollingUpdate: maxUnavailable of the wanted pods, percentages rounded down and never both it and maxSurge 0, as the controller computes it. " +
-			"StatefulSets likewise where they set maxUnavailable.",
+			"StatefulSets of several pods likewise where they set maxUnavailable.",
 		Fix: "set maxUnavailable: 0 and maxSurge: 1, or at least leave one pod",
 		Sources: []string{
 			"https://kubernetes.io/docs/concepts/workloads/controllers/deployment/#max-unavailable",
@@ -48,7 +48,7 @@ func RolloutDropsAll() practice.Practice {
 				}
 			}
 			for _, set := range s.StatefulSets {
-				if rolling := set.Spec.UpdateStrategy.RollingUpdate; rolling != nil && rolling.MaxUnavailable != nil {
+				if rolling := set.Spec.UpdateStrategy.RollingUpdate; rolling != nil && rolling.MaxUnavailable != nil && orOne(set.Spec.Replicas) > 1 {
 					one := intstr.FromInt32(1) // a StatefulSet has no surge, and takes at least one
 					judge(workloadOf(s, "StatefulSet", &set.ObjectMeta), "spec.updateStrategy.rollingUpdate.maxUnavailable", rolling.MaxUnavailable, &one)
 				}
@@ -56,6 +56,13 @@ func RolloutDropsAll() practice.Practice {
 			return v
 		},
 	}
+}
+
+func orOne(replicas *int32) int32 {
+	if replicas == nil {
+		return 1
+	}
+	return *replicas
 }
 
 // dropped is how many of the wanted pods a rollout may stop. What is not set

@@ -27,7 +27,7 @@ func ServiceNoEndpoints() practice.Practice {
 		Severity: report.Critical,
 		Reason:   "A Service finds its pods by labels and their ports by name. When either changes, or no pod is ready, it stays and resolves, and every connection to it fails.",
 		Judged: "Each Service with a selector: live, some EndpointSlice of it must have a ready endpoint; what it selects and its named target ports say why there is none. " +
-			"Services of workloads scaled to none are left out, as are those younger than 2 minutes. In manifests: target ports by a name that no selected container declares; " +
+			"Services of workloads scaled to none are left out, as are those younger than 2 minutes, and those whose pods are all told by pod-pending, pod-image-error or restart-loop. In manifests: target ports by a name that no selected container declares; " +
 			"a selector that matches nothing is an info, since what it selects may stand in other files.",
 		Fix: "make spec.selector match the pods' labels, and targetPort a port of theirs",
 		Sources: []string{
@@ -51,7 +51,9 @@ func ServiceNoEndpoints() practice.Practice {
 				}
 				ref := cluster.RefOf("v1", "Service", &service.ObjectMeta)
 				v.Judged = append(v.Judged, ref)
-				if ready, all := endpoints(s, service); ready == 0 {
+				if ready, all := endpoints(s, service); ready == 0 && toldOfPods(s, selected) {
+					continue
+				} else if ready == 0 {
 					v.Findings = append(v.Findings, practice.On(ref, "spec.selector", "%s", whyNoEndpoints(s, service, selected, all)).
 						Mended("kubectl get pods -n %s -l %s", service.Namespace, metav1.FormatLabelSelector(&metav1.LabelSelector{MatchLabels: service.Spec.Selector})))
 				} else {
@@ -97,6 +99,24 @@ func atNone(selected []*cluster.Workload) bool {
 	return len(selected) > 0 && !slices.ContainsFunc(selected, func(w *cluster.Workload) bool {
 		return staysUp(w) && (!w.HasReplicas() || *w.Replicas > 0)
 	})
+}
+
+// toldOfPods reports whether other practices say why each pod does not run: it
+// waits for a node or an image, or crashes.
+func toldOfPods(s *cluster.Snapshot, selected []*cluster.Workload) bool {
+	told := 0
+	for _, w := range selected {
+		for _, pod := range w.Pods {
+			switch {
+			case !stays(pod):
+			case pending(s.Time, pod) == nil && imageTrouble(pod) == nil && !crashes(pod):
+				return false
+			default:
+				told++
+			}
+		}
+	}
+	return told > 0
 }
 
 // endpoints counts a Service's endpoints.

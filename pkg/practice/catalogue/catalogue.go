@@ -52,6 +52,8 @@ func All() []practice.Practice {
 		observability.MetricsAPIMissing(),
 		observability.NodeUtilisationHigh(),
 		observability.RestartLoop(),
+		observability.VolumeUsageHigh(),
+		observability.APIServerLatencyHigh(),
 		observability.CertificateExpiring(),
 
 		// High availability
@@ -95,12 +97,31 @@ func All() []practice.Practice {
 
 		// Backup and recovery
 		recovery.EtcdBackupMissing(),
+		recovery.EtcdNearQuota(),
 
 		// Common pitfalls
 		pitfalls.DefaultNamespaceUsed(),
 		pitfalls.ResourceQuotaMissing(),
 
 		// Operational excellence
+		operations.GitOpsMissing(),
+		operations.GitOpsOutOfSync(),
+		operations.GitOpsSuspended(),
+		operations.GitOpsUnmanaged(),
+		operations.NodeUnpatched(),
+		operations.CertificateRotationOff(),
+		operations.DeprecatedAPI(),
+		operations.APIServiceUnavailable(),
+		operations.NamespaceStuck(),
+		operations.CRDStoredVersionStale(),
 		operations.UnusedConfigMap(),
+		operations.UnusedSecret(),
+		operations.UnusedPVC(),
+		operations.PVReleased(),
+		operations.UnusedServiceAccount(),
+		operations.UnusedRole(),
+		operations.JobFinishedForever(),
+		operations.WorkloadAtZero(),
+		operations.ReplicaSetLeftover(),
 	}
 }

@@ -24,13 +24,14 @@ const highUtilisation = 80
 func NodeUtilisationHigh() practice.Practice {
 	return practice.Practice{
 		ID:       "node-utilisation-high",
-		Title:    "Node that uses more than 80 % of its CPU or memory",
+		Title:    "Node that uses more than 80 % of its CPU, memory or disk",
 		Chapter:  practice.Observability,
 		Severity: report.Critical,
 		Reason: "A node above four fifths of its CPU or memory has no room for the pods of a neighbour that fails, nor for a peak: " +
-			"its pods are slowed for want of CPU and evicted for want of memory.",
-		Judged: "Each node's use, by the resource metrics API, against what it can allocate to pods, as kubectl top node shows it. A node without metrics is not judged.",
-		Fix:    "move or right-size its largest pods, or add a node",
+			"its pods are slowed for want of CPU and evicted for want of memory or disk.",
+		Judged: "Each node's use, by the resource metrics API, against what it can allocate to pods, as kubectl top node shows it, and its disks as its kubelet reports them (/stats/summary), inodes included. " +
+			"A node without metrics is not judged.",
+		Fix: "move or right-size its largest pods, or add a node",
 		Sources: []string{
 			"https://kubernetes.io/docs/concepts/scheduling-eviction/node-pressure-eviction/",
 			"https://kubernetes.io/docs/tasks/debug/debug-cluster/resource-metrics-pipeline/",
@@ -38,18 +39,28 @@ func NodeUtilisationHigh() practice.Practice {
 		Now:          true,
 		LiveOnly:     true,
 		ClusterScope: true,
-		Needs:        []cluster.Kind{cluster.Nodes, cluster.NodeMetrics},
+		Needs:        []cluster.Kind{cluster.Nodes},
+		Judges:       []cluster.Kind{cluster.NodeMetrics, cluster.KubeletStats},
 		Check: func(s *cluster.Snapshot) practice.Verdict {
 			var v practice.Verdict
+			usage := make(map[string]corev1.ResourceList, len(s.NodeMetrics))
 			for _, metrics := range s.NodeMetrics {
-				node := s.Node(metrics.Name)
-				if node == nil {
-					continue // it left between the two reads
+				usage[metrics.Name] = metrics.Usage
+			}
+			for _, node := range s.Nodes {
+				used, measured := usage[node.Name]
+				stats, reported := s.NodeStats[node.Name]
+				if !measured && !reported {
+					continue
 				}
 				ref := cluster.RefOf("v1", "Node", &node.ObjectMeta)
 				v.Judged = append(v.Judged, ref)
-				if high := highUse(node, metrics.Usage); len(high) > 0 {
-					v.Findings = append(v.Findings, practice.On(ref, "", "uses %s", strings.Join(high, " and ")).
+				said := fullDisks(stats)
+				if high := highUse(node, used); len(high) > 0 {
+					said = append([]string{"uses " + strings.Join(high, " and ")}, said...)
+				}
+				if len(said) > 0 {
+					v.Findings = append(v.Findings, practice.On(ref, "", "%s", strings.Join(said, "; ")).
 						Mended("kubectl get pods -A --field-selector spec.nodeName=%s; move or right-size the largest, or add a node", node.Name))
 				}
 			}
@@ -72,6 +83,19 @@ func highUse(node *corev1.Node, usage corev1.ResourceList) []string {
 		}
 	}
 	return high
+}
+
+// fullDisks words each of a node's file systems that is too full. Where images
+// have no file system of their own, both are the same.
+func fullDisks(stats cluster.NodeStats) []string {
+	var full []string
+	if text := fullness(stats.Disk, highUtilisation); text != "" {
+		full = append(full, "its disk is "+text+" full")
+	}
+	if text := fullness(stats.Images, highUtilisation); text != "" && stats.Images.CapacityBytes != stats.Disk.CapacityBytes {
+		full = append(full, "its image disk is "+text+" full")
+	}
+	return full
 }
 
 func noun(name corev1.ResourceName) string {

@@ -1,10 +1,7 @@
 package operations
 
 import (
-	"fmt"
 	"time"
-
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/kubectl-prod/kubectl-prod/pkg/cluster"
 	"github.com/kubectl-prod/kubectl-prod/pkg/practice"
@@ -51,19 +48,11 @@ func UnusedConfigMap() practice.Practice {
 				v.Judged = append(v.Judged, ref)
 				if !uses.of(cm.Namespace, cm.Name) {
 					v.Findings = append(v.Findings, practice.On(ref, "", "none of the %d workloads of namespace %s refers to it%s",
-						len(s.WorkloadsIn(cm.Namespace)), cm.Namespace, sinceCreation(s.Time, cm)).
+						len(s.WorkloadsIn(cm.Namespace)), cm.Namespace, old(s.Time, cm.CreationTimestamp)).
 						Mended("kubectl get configmap %[1]s -n %[2]s -o yaml > %[1]s.yaml && kubectl delete configmap %[1]s -n %[2]s", cm.Name, cm.Namespace))
 				}
 			}
 			return v
 		},
 	}
-}
-
-func sinceCreation(now time.Time, cm *metav1.PartialObjectMetadata) string {
-	days := int(now.Sub(cm.CreationTimestamp.Time).Hours() / 24)
-	if cm.CreationTimestamp.IsZero() || days < 2 {
-		return ""
-	}
-	return fmt.Sprintf("; it is %d days old", days)
 }

@@ -33,12 +33,10 @@ func etcdOutOfSight(s *cluster.Snapshot) string {
 	return "no etcd pod in this cluster: etcd runs outside it, and its backups cannot be seen from here"
 }
 
-// runsEtcdPods reports whether etcd's own pods are in the cluster, as kubeadm
-// and RKE2 label them, or OpenShift does.
+// runsEtcdPods reports whether etcd's own pods are in the cluster.
 func runsEtcdPods(s *cluster.Snapshot) bool {
 	for _, pod := range s.Pods {
-		if (pod.Namespace == "kube-system" && pod.Labels["component"] == "etcd") ||
-			(pod.Namespace == "openshift-etcd" && pod.Labels["app"] == "etcd") {
+		if isEtcd(pod) {
 			return true
 		}
 	}
