@@ -28,6 +28,7 @@ func HPAAtMax() practice.Practice {
 		Sources: []string{
 			"https://kubernetes.io/docs/tasks/run-application/horizontal-pod-autoscale-walkthrough/#appendix-horizontal-pod-autoscaler-status-conditions",
 		},
+		Now:      true,
 		LiveOnly: true,
 		Needs:    []cluster.Kind{cluster.Autoscalers},
 		Check: func(s *cluster.Snapshot) practice.Verdict {

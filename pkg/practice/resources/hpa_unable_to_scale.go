@@ -32,6 +32,7 @@ func HPAUnableToScale() practice.Practice {
 			"https://kubernetes.io/docs/tasks/run-application/horizontal-pod-autoscale/",
 			"https://kubernetes.io/docs/tasks/run-application/horizontal-pod-autoscale-walkthrough/#appendix-horizontal-pod-autoscaler-status-conditions",
 		},
+		Now:      true,
 		LiveOnly: true,
 		Needs:    []cluster.Kind{cluster.Autoscalers},
 		Uses:     append(cluster.WorkloadKinds(), cluster.LimitRanges),

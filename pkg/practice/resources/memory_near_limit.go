@@ -34,6 +34,7 @@ func MemoryNearLimit() practice.Practice {
 			"https://kubernetes.io/docs/tasks/configure-pod-container/assign-memory-resource/#exceed-a-container-s-memory-limit",
 			"https://kubernetes.io/docs/tasks/debug/debug-cluster/resource-metrics-pipeline/",
 		},
+		Now:      true,
 		LiveOnly: true,
 		Needs:    []cluster.Kind{cluster.Pods, cluster.PodMetrics},
 		Uses:     []cluster.Kind{cluster.ReplicaSets},

@@ -36,6 +36,7 @@ func OOMKilled() practice.Practice {
 			"https://kubernetes.io/docs/tasks/configure-pod-container/assign-memory-resource/#exceed-a-container-s-memory-limit",
 			"https://kubernetes.io/docs/concepts/scheduling-eviction/node-pressure-eviction/#node-out-of-memory-behavior",
 		},
+		Now:      true,
 		LiveOnly: true,
 		Needs:    []cluster.Kind{cluster.Pods},
 		Uses:     []cluster.Kind{cluster.ReplicaSets, cluster.Jobs},
