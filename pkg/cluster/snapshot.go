@@ -90,7 +90,8 @@ type Snapshot struct {
 	// only where [Live.Changes] asked for them.
 	Changes []Change
 
-	shaped   []*Workload // of kinds known by their pod templates' shape alone
+	served   map[string]bool // resource.group, by discovery
+	shaped   []*Workload     // of kinds known by their pod templates' shape alone
 	coverage map[Kind]Coverage
 	sources  map[Ref]Position
 	*index
@@ -221,3 +222,17 @@ func (s *Snapshot) AnnotationsOf(ref Ref) map[string]string {
 }
 
 func (s *Snapshot) metaOf(ref Ref) metav1.Object { return s.metaByRef()[ref] }
+
+// Serves reports whether the API server serves a resource, named
+// resource.group; of a dump, whether it holds the definition.
+func (s *Snapshot) Serves(resource string) bool {
+	if s.served != nil {
+		return s.served[resource]
+	}
+	for _, definition := range s.Definitions {
+		if definition.Name == resource {
+			return true
+		}
+	}
+	return false
+}

@@ -111,7 +111,8 @@ do its job (or not all of it, with --require-complete).`,
 		},
 	}
 	o.addFlags(cmd)
-	cmd.AddCommand(newExplainCommand(streams), newListCommand(streams), newDiffCommand(streams), newTestCommand(streams))
+	cmd.AddCommand(newExplainCommand(streams), newListCommand(streams), newDiffCommand(streams), newTestCommand(streams),
+		newSystemsCommand(connection, streams, version))
 	return cmd
 }
 
