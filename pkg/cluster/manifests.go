@@ -64,7 +64,7 @@ func (m Manifests) Load() (*Snapshot, []error) {
 		}
 	}
 	for _, p := range probes() {
-		loading.snapshot.coverage[p.kind] = Coverage{Kind: p.kind, State: NeedsCluster, Allow: p.allow}
+		loading.snapshot.coverage[p.kind] = Coverage{Kind: p.kind, State: NeedsCluster, Allow: told(p.allow)}
 	}
 	for _, name := range m.Filenames {
 		loading.name(name)

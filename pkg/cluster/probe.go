@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"golang.org/x/sync/errgroup"
+	rbacv1 "k8s.io/api/rbac/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 )
@@ -30,16 +31,19 @@ const (
 // probe is one read beyond LISTs. It fills a field of the Snapshot of its own.
 type probe struct {
 	kind  Kind
-	allow string // the RBAC rule under which it is allowed
+	allow rbacv1.PolicyRule
 	needs []Kind // the kinds that say what to ask
 	read  func(context.Context, *reader, *Coverage) error
 }
 
 func probes() []probe {
-	const nodesProxy = `apiGroups: [""], resources: [nodes/proxy], verbs: [get]`
+	nodesProxy := rbacv1.PolicyRule{APIGroups: []string{""}, Resources: []string{"nodes/proxy"}, Verbs: []string{"get"}}
+	path := func(path string) rbacv1.PolicyRule {
+		return rbacv1.PolicyRule{NonResourceURLs: []string{path}, Verbs: []string{"get"}}
+	}
 	return []probe{
-		{ServerHealth, "nonResourceURLs: [/readyz], verbs: [get]", nil, readServerHealth},
-		{ServerMetrics, "nonResourceURLs: [/metrics], verbs: [get]", nil, readServerMetrics},
+		{ServerHealth, path("/readyz"), nil, readServerHealth},
+		{ServerMetrics, path("/metrics"), nil, readServerMetrics},
 		{KubeletStats, nodesProxy, []Kind{Nodes, Pods}, readKubeletStats},
 		{KubeletConfigs, nodesProxy, []Kind{Nodes}, readKubeletConfigs},
 	}
@@ -64,7 +68,7 @@ func (r *reader) probeAll(ctx context.Context, needs []Kind) {
 			continue
 		}
 		group.Go(func() error {
-			coverage := Coverage{Kind: p.kind, State: Read, Allow: p.allow}
+			coverage := Coverage{Kind: p.kind, State: Read, Allow: told(p.allow)}
 			if err := p.read(ctx, r, &coverage); err != nil {
 				coverage = coverage.ended(err)
 			}

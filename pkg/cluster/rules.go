@@ -8,9 +8,10 @@ import (
 )
 
 // Rules are the RBAC rules that reading the kinds takes, and no more: one rule
-// an API group, sorted. RBAC knows no field selectors, so that [TLSSecrets]
+// an API group, sorted, then those of the reads beyond LISTs. RBAC knows no field selectors, so that [TLSSecrets]
 // takes the right to list all Secrets.
 func Rules(kinds []Kind) []rbacv1.PolicyRule {
+	kinds = withProbeNeeds(kinds)
 	resources := map[string][]string{}
 	for _, reading := range readings() {
 		if slices.Contains(kinds, reading.kind) {
@@ -23,5 +24,24 @@ func Rules(kinds []Kind) []rbacv1.PolicyRule {
 		rules = append(rules, rbacv1.PolicyRule{APIGroups: []string{group}, Resources: slices.Compact(names), Verbs: []string{"list"}})
 	}
 	slices.SortFunc(rules, func(a, b rbacv1.PolicyRule) int { return strings.Compare(a.APIGroups[0], b.APIGroups[0]) })
+	for _, p := range probes() {
+		isIt := func(rule rbacv1.PolicyRule) bool { return told(rule) == told(p.allow) }
+		if slices.Contains(kinds, p.kind) && !slices.ContainsFunc(rules, isIt) {
+			rules = append(rules, p.allow)
+		}
+	}
 	return rules
+}
+
+// told is a rule as it stands in a role, on one line.
+func told(rule rbacv1.PolicyRule) string {
+	verbs := "], verbs: [" + strings.Join(rule.Verbs, ", ") + "]"
+	if len(rule.NonResourceURLs) > 0 {
+		return "nonResourceURLs: [" + strings.Join(rule.NonResourceURLs, ", ") + verbs
+	}
+	groups := strings.Join(rule.APIGroups, ", ")
+	if groups == "" {
+		groups = `""`
+	}
+	return "apiGroups: [" + groups + "], resources: [" + strings.Join(rule.Resources, ", ") + verbs
 }

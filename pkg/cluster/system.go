@@ -5,6 +5,7 @@ import (
 	"strings"
 	"time"
 
+	rbacv1 "k8s.io/api/rbac/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 )
 
@@ -149,11 +150,7 @@ func RefTo(object *unstructured.Unstructured) Ref {
 
 // allows is the RBAC rule under which a LIST of the kind would be allowed.
 func (r reading) allows() string {
-	group := r.gvr.Group
-	if group == "" {
-		group = `""`
-	}
-	return strings.Join([]string{"apiGroups: [", group, "], resources: [", r.gvr.Resource, "], verbs: [list]"}, "")
+	return told(rbacv1.PolicyRule{APIGroups: []string{r.gvr.Group}, Resources: []string{r.gvr.Resource}, Verbs: []string{"list"}})
 }
 
 // Condition is a condition of a custom object's status, of which most follow

@@ -71,7 +71,7 @@ func Evaluate(s *cluster.Snapshot, practices []Practice, scope Scope) *report.Di
 			verdict := p.Check(s)
 			if verdict.NotChecked != "" {
 				gaps.withdraw(p.ID)
-				gaps.add(p.ID, "not judged", verdict.NotChecked, p.ID, false)
+				gaps.add("no verdict", "not judged", verdict.NotChecked, p.ID, false)
 			} else {
 				result.Checked = true
 				d.Ignored = append(d.Ignored, scope.setAside(s, p, &verdict, inScope, ignores)...)

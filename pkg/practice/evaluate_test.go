@@ -101,7 +101,7 @@ func TestWhatCouldNotBeReadIsNotCheckedAndNeverCounts(t *testing.T) {
 	if n := causes["live state"]; n.State != "needs a cluster" || len(n.Practices) != 1 {
 		t.Errorf("live state: %+v", n)
 	}
-	if n := causes["says-no"]; n.Reason != "there is no telling" {
+	if n := causes["no verdict"]; n.Reason != "there is no telling" {
 		t.Errorf("says-no: %+v", n)
 	}
 }

@@ -17,6 +17,7 @@ import (
 const (
 	worstPractices = 12
 	worstObjects   = 5
+	causes         = 6
 )
 
 // overview is the screen of one look: what was diagnosed, the verdict, what is
@@ -245,8 +246,9 @@ func location(f report.Finding) string {
 }
 
 func (o Options) notChecked(w io.Writer, d *report.Diagnosis) error {
+	shown := d.NotChecked[:o.atMost(causes, len(d.NotChecked))]
 	var rows [][]string
-	for _, n := range d.NotChecked {
+	for _, n := range shown {
 		practices := slices.Clone(n.Practices)
 		for _, p := range n.Partly {
 			practices = append(practices, p+" (in part)")
@@ -257,7 +259,13 @@ func (o Options) notChecked(w io.Writer, d *report.Diagnosis) error {
 		}
 		rows = append(rows, []string{escape(n.Subject), n.State, cmp.Or(named, "-"), escape(n.Reason)})
 	}
-	return o.table(w, []string{"NOT CHECKED", "WHY", "PRACTICES", "REASON"}, rows)
+	if err := o.table(w, []string{"NOT CHECKED", "WHY", "PRACTICES", "REASON"}, rows); err != nil {
+		return err
+	}
+	if more := len(d.NotChecked) - len(shown); more > 0 {
+		fmt.Fprintf(w, "… and %s more (-o wide lists them)\n", count(more, "cause"))
+	}
+	return nil
 }
 
 // aside tells in a line each what the tables above leave out, and why.
