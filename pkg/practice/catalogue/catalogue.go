@@ -126,6 +126,11 @@ func All() []practice.Practice {
 		// Common pitfalls
 		pitfalls.DefaultNamespaceUsed(),
 		pitfalls.ResourceQuotaMissing(),
+		pitfalls.LimitRangeMissing(),
+		pitfalls.QuotaNearlyFull(),
+		pitfalls.VersionEndOfLife(),
+		pitfalls.VersionSkew(),
+		pitfalls.ChaosUntested(),
 
 		// Operational excellence
 		operations.GitOpsMissing(),
