@@ -74,6 +74,20 @@ func All() []practice.Practice {
 
 		// Monitoring and observability
 		observability.MetricsAPIMissing(),
+		observability.PrometheusMissing(),
+		observability.PrometheusTargetGaps(),
+		observability.PrometheusRulesUnloaded(),
+		observability.AlertNodeUtilisationMissing(),
+		observability.AlertRestartLoopMissing(),
+		observability.AlertVolumeUsageMissing(),
+		observability.AlertCertificateMissing(),
+		observability.AlertAPIServerLatencyMissing(),
+		observability.AlertRouteMissing(),
+		observability.LogCollectorMissing(),
+		observability.LogCollectorGaps(),
+		observability.LogStoreUnhealthy(),
+		observability.TracingMissing(),
+		observability.TracingUnhealthy(),
 		observability.NodeUtilisationHigh(),
 		observability.RestartLoop(),
 		observability.VolumeUsageHigh(),
@@ -121,7 +135,19 @@ func All() []practice.Practice {
 
 		// Backup and recovery
 		recovery.EtcdBackupMissing(),
+		recovery.EtcdBackupStale(),
+		recovery.EtcdRestoreUntested(),
+		recovery.EtcdBackupLacksKeys(),
 		recovery.EtcdNearQuota(),
+		recovery.VeleroMissing(),
+		recovery.VeleroScheduleMissing(),
+		recovery.VeleroBackupStale(),
+		recovery.VeleroBackupFailed(),
+		recovery.VeleroLocationUnavailable(),
+		recovery.VeleroRestoreUntested(),
+		recovery.VeleroNamespaceUncovered(),
+		recovery.VolumeUnprotected(),
+		recovery.DatabaseBackupMissing(),
 
 		// Common pitfalls
 		pitfalls.DefaultNamespaceUsed(),

@@ -20,6 +20,10 @@ const (
 	recordNamespace  = "kube-system"
 	recordName       = "kubectl-prod-etcd-backup"
 	recordAnnotation = "prod.kubectl.io/last-backup"
+	// provedAnnotation is when a snapshot was last restored and read (RFC 3339),
+	// and keysAnnotation where the keys of data encrypted at rest are kept.
+	provedAnnotation = "prod.kubectl.io/last-verified"
+	keysAnnotation   = "prod.kubectl.io/keys-kept"
 )
 
 // backup is a sign that etcd was saved at a time.
