@@ -6,6 +6,7 @@ import (
 	"maps"
 	"math"
 	"slices"
+	"strings"
 
 	"github.com/kubectl-prod/kubectl-prod/pkg/cluster"
 	"github.com/kubectl-prod/kubectl-prod/pkg/practice"
@@ -75,16 +76,14 @@ func slow(all []cluster.Latency) []practice.Finding {
 	slices.SortStableFunc(beyond, func(a, b cluster.Latency) int {
 		return cmp.Or(cmp.Compare(b.P99, a.P99), cmp.Compare(b.Requests, a.Requests), cmp.Compare(describe(a), describe(b)))
 	})
-	text := ""
-	for i, l := range beyond {
-		if i == 3 {
-			text += fmt.Sprintf(", and %d more", len(beyond)-3)
-			break
-		}
-		if i > 0 {
-			text += ", "
-		}
-		text += describe(l)
+	const worst = 3
+	named := make([]string, 0, worst)
+	for _, l := range beyond[:min(worst, len(beyond))] {
+		named = append(named, describe(l))
+	}
+	text := strings.Join(named, ", ")
+	if len(beyond) > worst {
+		text += fmt.Sprintf(", and %d more", len(beyond)-worst)
 	}
 	return []practice.Finding{practice.On(practice.WholeCluster(), "", "one in a hundred requests takes longer than it should: %s", text)}
 }

@@ -58,7 +58,9 @@ type databaseName struct{ namespace, name string }
 // savedDatabases are those whose operator has a schedule for them.
 func savedDatabases(s *cluster.Snapshot) map[databaseName]bool {
 	saved := map[databaseName]bool{}
-	note := func(object *unstructured.Unstructured, name string) { saved[databaseName{object.GetNamespace(), name}] = true }
+	note := func(object *unstructured.Unstructured, name string) {
+		saved[databaseName{object.GetNamespace(), name}] = true
+	}
 	for _, schedule := range s.System(cluster.CloudNativePGSchedules) {
 		if suspended, _, _ := unstructured.NestedBool(schedule.Object, "spec", "suspend"); !suspended {
 			note(schedule, text(schedule, "spec", "cluster", "name"))

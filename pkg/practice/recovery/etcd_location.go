@@ -1,6 +1,7 @@
 package recovery
 
 import (
+	"slices"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
@@ -34,14 +35,7 @@ func etcdOutOfSight(s *cluster.Snapshot) string {
 }
 
 // runsEtcdPods reports whether etcd's own pods are in the cluster.
-func runsEtcdPods(s *cluster.Snapshot) bool {
-	for _, pod := range s.Pods {
-		if isEtcd(pod) {
-			return true
-		}
-	}
-	return false
-}
+func runsEtcdPods(s *cluster.Snapshot) bool { return slices.ContainsFunc(s.Pods, isEtcd) }
 
 // managedBy names the provider whose managed nodes carry labels of its own.
 func managedBy(node *corev1.Node) string {
