@@ -20,7 +20,7 @@ func VolumeUnprotected() practice.Practice {
 		Severity: report.Warning,
 		Reason:   "A replicated disk keeps a deleted table deleted, on all its copies. What no backup and no snapshot holds is gone with one mistake.",
 		Judged: "Each bound PersistentVolumeClaim, the platform's excepted: an active Velero schedule takes in its namespace and its volumes, or a VolumeSnapshot was taken of it, " +
-			"or it belongs to a database whose operator backs it up. Namespaces that Velero's schedules leave out are velero-namespace-uncovered's. " +
+			"or it belongs to a database whose operator backs it up. Where none of these exists at all, velero-missing says so once. Namespaces that Velero's schedules leave out are velero-namespace-uncovered's. " +
 			"A volume that holds a cache needs no backup: ignore this practice there. Backups by the storage itself are not seen.",
 		Fix:      "take it into a Velero schedule, or take VolumeSnapshots of it",
 		Sources:  []string{"https://kubernetes.io/docs/concepts/storage/volume-snapshots/", "https://velero.io/docs/main/file-system-backup/"},
@@ -32,6 +32,9 @@ func VolumeUnprotected() practice.Practice {
 			schedules := activeSchedules(s)
 			snapshots := snapshotted(s)
 			saved := savedDatabases(s)
+			if !hasVelero(s) && len(snapshots)+len(saved) == 0 {
+				return v // nothing saves anything, which velero-missing says once
+			}
 			for _, claim := range s.Claims {
 				if cluster.IsPlatform(claim.Namespace) || claim.Status.Phase != corev1.ClaimBound {
 					continue
