@@ -220,7 +220,9 @@ func (s *Snapshot) takeAnswer(path, body string) error {
 	default:
 		return fmt.Errorf("no read asks for %q", path)
 	}
-	s.coverage[kind] = Coverage{Kind: kind, State: Read}
+	if err == nil {
+		s.coverage[kind] = Coverage{Kind: kind, State: Read}
+	}
 	return err
 }
 
