@@ -38,6 +38,8 @@ func planted() map[string]string {
 		"readiness-probe-missing":  "Deployment shop/frontend",
 		"default-namespace-used":   "Deployment default/banner",
 		"resource-quota-missing":   "Namespace /shop",
+		"limit-range-missing":      "Namespace /shop",
+		"secret-in-env":            "Deployment shop/payments",
 	}
 }
 

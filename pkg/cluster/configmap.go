@@ -2,6 +2,7 @@ package cluster
 
 import (
 	"slices"
+	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -31,14 +32,23 @@ func (s *Snapshot) shareConfigMaps() {
 	s.coverage[ConfigMaps] = coverage
 }
 
-// trimConfigMap drops what is not text, and text that nobody wrote by hand. The
-// cluster's own CA certificate is in every namespace: it is kept once.
+// trimConfigMap keeps what may hold a credential, since nobody reads the rest:
+// text that somebody may have written by hand, in which one of the words occurs
+// that credentials go by.
 func trimConfigMap(cm *corev1.ConfigMap) {
 	cm.BinaryData = nil
 	for key, value := range cm.Data {
-		if len(value) > maxConfigValue {
+		if len(value) > maxConfigValue || !mayHoldCredential(key) && !mayHoldCredential(value) {
 			delete(cm.Data, key)
 		}
 	}
 	internMap(cm.Data)
+}
+
+// mayHoldCredential is generous: it decides what is kept, and not what is told.
+func mayHoldCredential(text string) bool {
+	lower := strings.ToLower(text)
+	return slices.ContainsFunc([]string{
+		"pass", "pwd", "secret", "token", "key", "credential", "://", "akia", "asia", "gh", "glpat-", "xox", "aiza", "_live_", "eyj",
+	}, func(hint string) bool { return strings.Contains(lower, hint) })
 }

@@ -68,8 +68,9 @@ const (
 	Secrets Kind = "secrets"
 	Volumes Kind = "persistentvolumes"
 
-	// ConfigMapData are ConfigMaps with their bodies. Who needs them has the
-	// metadata too: where both are asked for, this one LIST fills both.
+	// ConfigMapData are ConfigMaps with what of their bodies may hold a
+	// credential. Who needs them has the metadata too: where both are asked for,
+	// this one LIST fills both.
 	ConfigMapData      Kind = "configmaps(data)"
 	MutatingWebhooks   Kind = "mutatingwebhookconfigurations.admissionregistration.k8s.io"
 	PodMetrics         Kind = "pods.metrics.k8s.io"

@@ -2,6 +2,7 @@ package pitfalls
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -42,10 +43,8 @@ func ChaosUntested() practice.Practice {
 		Uses:         append(chaosMeshFaults(), cluster.ChaosMeshWorkflows, cluster.LitmusResults),
 		Check: func(s *cluster.Snapshot) practice.Verdict {
 			v := practice.Verdict{Judged: []cluster.Ref{practice.WholeCluster()}}
-			for _, result := range s.System(cluster.LitmusResults) {
-				if passed(result) {
-					return v
-				}
+			if slices.ContainsFunc(s.System(cluster.LitmusResults), passed) {
+				return v
 			}
 			newest, by, defined := newestFault(s)
 			switch {

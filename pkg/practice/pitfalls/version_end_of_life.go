@@ -100,11 +100,11 @@ func unsupported(s *cluster.Snapshot, group []component) []practice.Finding {
 
 // longerSupport names the provider that sells support beyond the project's.
 func longerSupport(s *cluster.Snapshot, v *version.Version) string {
-	text := s.Origin.Version
+	texts := []string{s.Origin.Version}
 	for _, node := range s.Nodes {
 		kubelet := node.Status.NodeInfo.KubeletVersion
 		if parsed, err := version.ParseGeneric(kubelet); err == nil && parsed.Minor() == v.Minor() {
-			text += " " + kubelet
+			texts = append(texts, kubelet)
 		}
 		for label := range node.Labels {
 			switch {
@@ -115,7 +115,7 @@ func longerSupport(s *cluster.Snapshot, v *version.Version) string {
 			}
 		}
 	}
-	switch {
+	switch text := strings.Join(texts, " "); {
 	case strings.Contains(text, "-eks-"):
 		return "EKS"
 	case strings.Contains(text, "-gke."):

@@ -2,6 +2,7 @@ package resources
 
 import (
 	"fmt"
+	"maps"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
@@ -35,11 +36,8 @@ func ExtendedResourceMismatch() practice.Practice {
 		Check: practice.EachContainer(func(_ *cluster.Snapshot, c cluster.Container) []practice.Finding {
 			var findings []practice.Finding
 			both := corev1.ResourceList{}
-			for _, list := range []corev1.ResourceList{c.Resources.Requests, c.Resources.Limits} {
-				for name, quantity := range list {
-					both[name] = quantity
-				}
-			}
+			maps.Copy(both, c.Resources.Requests)
+			maps.Copy(both, c.Resources.Limits)
 			for _, name := range sortedNames(both) {
 				if wrong := mismatch(c, name); wrong != "" {
 					findings = append(findings, practice.On(c.Workload.Owner, c.Path+".resources.limits."+string(name), "container %q %s: its pods are refused", c.Name, wrong))

@@ -13,12 +13,14 @@ type credentials struct {
 	known  []knownCredential
 	word   *regexp.Regexp // cuts names at case changes and separators
 	object *regexp.Regexp // what names of Kubernetes objects look like
-	line   *regexp.Regexp // name and value on a line of a configuration file
 }
 
 // knownCredential is a form that gives a credential away under any name.
 type knownCredential struct {
 	what string
+	// hint is in every text of this form; looking for it first is what makes
+	// reading megabytes of configuration cheap.
+	hint string
 	// pattern has a group where a part of it may be a stand-in, as the password
 	// of a URL in an example.
 	pattern *regexp.Regexp
@@ -27,19 +29,20 @@ type knownCredential struct {
 func newCredentials() credentials {
 	return credentials{
 		known: []knownCredential{
-			{"a private key", regexp.MustCompile(`-----BEGIN [A-Z ]*PRIVATE KEY-----`)},
-			{"an AWS access key", regexp.MustCompile(`\b(?:AKIA|ASIA)[0-9A-Z]{16}\b`)},
-			{"a GitHub token", regexp.MustCompile(`\b(?:gh[pousr]_[A-Za-z0-9]{36,}|github_pat_[A-Za-z0-9_]{50,})`)},
-			{"a GitLab token", regexp.MustCompile(`\bglpat-[A-Za-z0-9_-]{20,}`)},
-			{"a Slack token", regexp.MustCompile(`\bxox[abprs]-[A-Za-z0-9-]{10,}`)},
-			{"a Google API key", regexp.MustCompile(`\bAIza[0-9A-Za-z_-]{35}`)},
-			{"a Stripe key", regexp.MustCompile(`\b[sr]k_live_[A-Za-z0-9]{16,}`)},
-			{"a signed token", regexp.MustCompile(`\beyJ[A-Za-z0-9_-]{10,}\.eyJ[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]{10,}`)},
-			{"a URL with a password", regexp.MustCompile(`[a-z]://[^/\s:@"'$<{%]*:([^/\s:@"'$<{%*]+)@[^/\s]`)},
+			{"a private key", "PRIVATE KEY-----", regexp.MustCompile(`-----BEGIN [A-Z ]*PRIVATE KEY-----`)},
+			{"an AWS access key", "AKIA", regexp.MustCompile(`\bAKIA[0-9A-Z]{16}\b`)},
+			{"an AWS access key", "ASIA", regexp.MustCompile(`\bASIA[0-9A-Z]{16}\b`)},
+			{"a GitHub token", "gh", regexp.MustCompile(`\bgh[pousr]_[A-Za-z0-9]{36,}`)},
+			{"a GitHub token", "github_pat_", regexp.MustCompile(`\bgithub_pat_[A-Za-z0-9_]{50,}`)},
+			{"a GitLab token", "glpat-", regexp.MustCompile(`\bglpat-[A-Za-z0-9_-]{20,}`)},
+			{"a Slack token", "xox", regexp.MustCompile(`\bxox[abprs]-[A-Za-z0-9-]{10,}`)},
+			{"a Google API key", "AIza", regexp.MustCompile(`\bAIza[0-9A-Za-z_-]{35}`)},
+			{"a Stripe key", "k_live_", regexp.MustCompile(`\b[sr]k_live_[A-Za-z0-9]{16,}`)},
+			{"a signed token", "eyJ", regexp.MustCompile(`\beyJ[A-Za-z0-9_-]{10,}\.eyJ[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]{10,}`)},
+			{"a URL with a password", "@", regexp.MustCompile(`[a-z]://[^/\s:@"'$<{%]*:([^/\s:@"'$<{%*]+)@[^/\s]`)},
 		},
 		word:   regexp.MustCompile(`[A-Z]+[a-z]*|[a-z]+|[0-9]+`),
 		object: regexp.MustCompile(`^[a-z][a-z0-9]*([-./][a-z0-9]+)+$`),
-		line:   regexp.MustCompile(`^\s*(?:export\s+|-\s+)?["']?([A-Za-z][A-Za-z0-9_.-]*)["']?\s*[:=]\s*(\S.*?)[,;]?\s*$`),
 	}
 }
 
@@ -53,6 +56,9 @@ func (c credentials) in(name, value string) string {
 
 func (c credentials) byForm(value string) string {
 	for _, known := range c.known {
+		if !strings.Contains(value, known.hint) {
+			continue
+		}
 		if found := known.pattern.FindStringSubmatch(value); found != nil && !isStandInURL(known, found) {
 			return known.what
 		}
@@ -156,13 +162,30 @@ func (c credentials) inText(text string) (what, name string) {
 		if what := c.byForm(line); what != "" {
 			return what, ""
 		}
-		parts := c.line.FindStringSubmatch(line)
-		if parts == nil {
-			continue
-		}
-		if what := c.byName(parts[1], strings.Trim(parts[2], `"'`)); what != "" {
-			return what, parts[1]
+		if name, value, ok := assignment(line); ok {
+			if what := c.byName(name, value); what != "" {
+				return what, name
+			}
 		}
 	}
 	return "", ""
+}
+
+// assignment reads name and value of a line of a configuration file or script,
+// if its name is of the kind that credentials go by.
+func assignment(line string) (name, value string, ok bool) {
+	at := strings.IndexAny(line, ":=")
+	if at <= 0 {
+		return "", "", false
+	}
+	name = strings.TrimSpace(strings.TrimPrefix(strings.TrimPrefix(line[:at], "export "), "- "))
+	name = strings.Trim(name, `"'`)
+	lower := strings.ToLower(name)
+	if strings.ContainsAny(name, " \t(){}[]<>$") || !slices.ContainsFunc([]string{"pass", "pwd", "secret", "token", "key", "credential"}, func(root string) bool {
+		return strings.Contains(lower, root)
+	}) {
+		return "", "", false
+	}
+	value = strings.TrimRight(strings.TrimSpace(line[at+1:]), ",;")
+	return name, strings.Trim(strings.TrimSpace(value), `"'`), true
 }

@@ -74,3 +74,13 @@ func FuzzCredentials(f *testing.F) {
 		}
 	})
 }
+
+// BenchmarkText reads a dashboard's worth of JSON, as real ConfigMaps hold it.
+func BenchmarkText(b *testing.B) {
+	known := newCredentials()
+	text := strings.Repeat("      {\"key\": \"value\", \"url\": \"https://example.com/d/abc\", \"targets\": [{\"expr\": \"rate(http_requests_total[5m])\"}]},\n", 500)
+	b.SetBytes(int64(len(text)))
+	for b.Loop() {
+		known.inText(text)
+	}
+}

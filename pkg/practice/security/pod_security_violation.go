@@ -78,10 +78,10 @@ func enforcesSomething(s *cluster.Snapshot, w *cluster.Workload) bool {
 }
 
 func levelText(level api.LevelVersion) string {
-	if level.Version.Latest() {
+	if level.Latest() {
 		return string(level.Level)
 	}
-	return fmt.Sprintf("%s (%s)", level.Level, level.Version.String())
+	return fmt.Sprintf("%s (%s)", level.Level, level.Version)
 }
 
 // stillRunning counts the pods that were admitted before.

@@ -1,6 +1,8 @@
 package security
 
 import (
+	"slices"
+
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
 
@@ -61,14 +63,9 @@ func WebhookNoEndpoints() practice.Practice {
 
 // answered reports whether a Service has an endpoint that takes requests.
 func answered(s *cluster.Snapshot, service *corev1.Service) bool {
-	for _, slice := range s.EndpointsOf(service) {
-		for _, endpoint := range slice.Endpoints {
-			if isReady(endpoint) {
-				return true
-			}
-		}
-	}
-	return false
+	return slices.ContainsFunc(s.EndpointsOf(service), func(slice *discoveryv1.EndpointSlice) bool {
+		return slices.ContainsFunc(slice.Endpoints, isReady)
+	})
 }
 
 // isReady takes an unknown condition for ready, as the API asks of its readers.
