@@ -28,7 +28,7 @@ demo: build $(CLUSTER) ## Bring a cluster up, put a shop in trouble on it, and a
 	@hack/demo
 
 .PHONY: test
-test: verify unit cluster-unit krew-local e2e ## Everything: lint, unit tests, krew, and the binary on real clusters
+test: verify unit cluster-unit e2e krew-local ## Everything: lint, unit tests, krew, and the binary on real clusters
 
 .PHONY: unit
 unit: ## Test the pure parts; no cluster, seconds

@@ -219,6 +219,7 @@ func (r *reader) read(ctx context.Context, reading reading) Coverage {
 		}
 		reading.gvr = gvr
 	}
+	shared := newSharer()
 	options := metav1.ListOptions{Limit: pageSize, FieldSelector: reading.selectorIn(r.snapshot.Origin.Namespace)}
 	for {
 		list, err := r.page(ctx, reading, options)
@@ -235,6 +236,7 @@ func (r *reader) read(ctx context.Context, reading reading) Coverage {
 				r.changes.note(reading, obj)
 			}
 			trim(obj)
+			shared.share(obj)
 			reading.keep(r.snapshot, obj)
 			coverage.Objects++
 			return nil

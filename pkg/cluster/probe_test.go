@@ -3,6 +3,7 @@ package cluster
 import (
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 
@@ -157,5 +158,16 @@ func TestAnswersAreBounded(t *testing.T) {
 	}
 	if _, err := r.Read(got); err == nil {
 		t.Error("read beyond its bound")
+	}
+}
+
+func TestKubeletsOfPodsWithClaimsAreAskedFirst(t *testing.T) {
+	claim := corev1.Volume{VolumeSource: corev1.VolumeSource{PersistentVolumeClaim: &corev1.PersistentVolumeClaimVolumeSource{ClaimName: "data"}}}
+	pods := []*corev1.Pod{
+		{Spec: corev1.PodSpec{NodeName: "a"}},
+		{Spec: corev1.PodSpec{NodeName: "c", Volumes: []corev1.Volume{claim}}},
+	}
+	if got := withClaimsFirst([]string{"a", "b", "c"}, pods); !slices.Equal(got, []string{"c", "a", "b"}) {
+		t.Errorf("asked in the order %v", got)
 	}
 }

@@ -74,12 +74,23 @@ func trimPod(pod *corev1.Pod) {
 			statuses[i].AllocatedResources = nil
 			statuses[i].Resources = nil
 			statuses[i].VolumeMounts = nil
+			statuses[i].ContainerID = ""
 		}
 	}
+	pod.ResourceVersion, pod.GenerateName = "", ""
+	pod.Status.HostIP, pod.Status.HostIPs, pod.Status.PodIP, pod.Status.PodIPs = "", nil, "", nil
+	pod.Status.Conditions = keep(pod.Status.Conditions, tells)
 	for i := range pod.Status.Conditions {
 		c := &pod.Status.Conditions[i]
 		intern((*string)(&c.Type), (*string)(&c.Status), &c.Reason)
 	}
+}
+
+// tells reports whether a condition of a pod says more than that its start went
+// well so far.
+func tells(c *corev1.PodCondition) bool {
+	routine := c.Type == corev1.PodInitialized || c.Type == corev1.ContainersReady || c.Type == corev1.PodReadyToStartContainers
+	return c.Status != corev1.ConditionTrue || !routine
 }
 
 func trimContainer(c *corev1.Container) {

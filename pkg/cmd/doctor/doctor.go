@@ -286,8 +286,13 @@ func (o *Options) read(ctx context.Context) (snapshot *cluster.Snapshot, unread 
 	defer cancel()
 	progress := newProgress(o.ErrOut)
 	defer progress.clear()
+	memory := boundMemory()
 	snapshot, err = cluster.Live{
-		Config: connection, Context: o.contextName(), Namespace: o.scope.Namespace, Progress: progress.page, Changes: o.Now,
+		Config: connection, Context: o.contextName(), Namespace: o.scope.Namespace, Changes: o.Now,
+		Progress: func(kind cluster.Kind, objects int) {
+			memory.page(kind, objects)
+			progress.page(kind, objects)
+		},
 	}.Load(ctx, o.needs())
 	if err != nil {
 		return nil, nil, err
