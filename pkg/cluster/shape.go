@@ -103,6 +103,6 @@ func (f *shapes) replicas() *int32 {
 	if !ok || err != nil {
 		return nil
 	}
-	narrow := int32(min(max(count, 0), 1<<30)) //nolint:gosec // bounded
+	narrow := int32(min(max(count, 0), 1<<30))
 	return &narrow
 }

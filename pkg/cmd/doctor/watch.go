@@ -24,7 +24,7 @@ func (o *Options) watch(ctx context.Context) error {
 		}
 		err := o.Run(ctx)
 		if ctx.Err() != nil {
-			return nil
+			return nil //nolint:nilerr // interrupted: that is how a watch ends
 		}
 		var coded *exit.Error
 		if err != nil && !errors.As(err, &coded) {

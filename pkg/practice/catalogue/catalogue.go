@@ -71,6 +71,7 @@ func All() []practice.Practice {
 		security.WebhookFailClosedRisk(),
 		security.WebhookNoEndpoints(),
 		security.WebhookSlow(),
+		security.KubeletAnonymous(),
 
 		// Monitoring and observability
 		observability.MetricsAPIMissing(),
