@@ -194,7 +194,7 @@ func (l layout) controllerManager() component {
 		"--profiling=false",
 		// It would create the directory, by default below /usr.
 		"--flex-volume-plugin-dir=" + l.dir.Run("volume-plugins"),
-	}, l.rateLimits()...)}
+	}, append(l.rateLimits(), l.patience()...)...)}
 }
 
 func (l layout) scheduler() component {
@@ -220,6 +220,24 @@ func (l layout) rateLimits() []string {
 	return []string{"--kube-api-qps=2000", "--kube-api-burst=4000"}
 }
 
+// patience keeps a fleet whole on a busy machine: where a thousand leases are
+// late, the controller manager would mark all their pods as not ready, and KWOK
+// never marks them ready again.
+func (l layout) patience() []string {
+	if !l.settings.Fast {
+		return nil
+	}
+	return []string{"--node-monitor-grace-period=1h"}
+}
+
+// leaseSeconds is long in fleets, where renewals would be most of the writes.
+func (l layout) leaseSeconds() int {
+	if l.settings.Fast {
+		return 3600
+	}
+	return 40
+}
+
 func (l layout) kwok() component {
 	pki := l.dir.PKI()
 	return component{name: "kwok", health: l.url("https", portKwok, "/healthz"), args: []string{
@@ -232,7 +250,7 @@ func (l layout) kwok() component {
 		"--server-address=127.0.0.1:" + l.port(portKwok),
 		"--tls-cert-file=" + pki.Cert("kwok"),
 		"--tls-private-key-file=" + pki.Key("kwok"),
-		"--node-lease-duration-seconds=40",
+		fmt.Sprintf("--node-lease-duration-seconds=%d", l.leaseSeconds()),
 	}}
 }
 
