@@ -328,15 +328,17 @@ func (c Coverage) ended(err error) Coverage {
 	return c
 }
 
-// anyRead is an error when not one kind could be read: then there is nothing
-// to judge, and a report would be a score over nothing.
+// anyRead is an error when not one kind could be listed: then there is nothing
+// to judge, and a report would be a score over nothing. That the API server
+// tells anybody its version and health does not count.
 func (r *reader) anyRead() error {
 	var first *Coverage
-	for _, c := range r.snapshot.Coverages() {
-		if c.State == Read || c.Pages > 0 {
+	for _, reading := range readings() {
+		c := r.snapshot.Coverage(reading.kind)
+		switch {
+		case c.State == Read || c.Pages > 0:
 			return nil
-		}
-		if first == nil || first.State == Absent {
+		case c.State != Unasked && (first == nil || first.State == Absent):
 			first = &c
 		}
 	}

@@ -4,6 +4,7 @@ package e2e
 
 import (
 	"encoding/json"
+	"fmt"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -118,8 +119,11 @@ func showsTheShop(t *testing.T, c *testCluster) {
 
 func tellsChanges(t *testing.T, c *testCluster) {
 	c.must(t, "set", "image", "deployment/cart", "cart=prod.test/web:1.1", "-n", "shop")
-	c.must(t, "scale", "deployment/worker", "--replicas=3", "-n", "shop")
+	replicas := 2
 	eventually(t, time.Minute, func() error {
+		// Within the second in which it was made, a change cannot be told apart.
+		replicas++
+		c.must(t, "scale", "deployment/worker", fmt.Sprintf("--replicas=%d", replicas), "-n", "shop")
 		d, _ := c.doctor(t, nil, "--now")
 		told := map[string]bool{}
 		for _, change := range d.Changes {

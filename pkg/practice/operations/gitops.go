@@ -42,7 +42,7 @@ func GitOpsMissing() practice.Practice {
 		LiveOnly:     true,
 		ClusterScope: true,
 		Needs:        gitOpsKinds(),
-		Uses:         cluster.WorkloadKinds(),
+		Judges:       cluster.WorkloadKinds(),
 		Check: func(s *cluster.Snapshot) practice.Verdict {
 			v := practice.Verdict{Judged: []cluster.Ref{practice.WholeCluster()}}
 			if len(gitOpsObjects(s)) > 0 {
