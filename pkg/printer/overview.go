@@ -254,8 +254,8 @@ func (o Options) notChecked(w io.Writer, d *report.Diagnosis) error {
 			practices = append(practices, p+" (in part)")
 		}
 		named := strings.Join(practices, ", ")
-		if len(practices) > 3 {
-			named = fmt.Sprintf("%s, … %d more", strings.Join(practices[:2], ", "), len(practices)-2)
+		if len(practices) > 2 {
+			named = fmt.Sprintf("%s, … %d more", practices[0], len(practices)-1)
 		}
 		rows = append(rows, []string{escape(n.Subject), n.State, cmp.Or(named, "-"), escape(n.Reason)})
 	}

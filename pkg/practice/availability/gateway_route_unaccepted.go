@@ -19,6 +19,7 @@ func GatewayRouteUnaccepted() practice.Practice {
 		Title:    "Gateway or route that carries no traffic",
 		Chapter:  practice.Availability,
 		Severity: report.Critical,
+		Now:      true,
 		Reason:   "A route names its gateway and its backends, and the gateway's controller answers in the route's status. Where it says no, requests get a 404 or 500 and nothing else tells.",
 		Judged: "Each Gateway whose condition Programmed is not true, and each HTTPRoute and GRPCRoute of which a parent does not accept it or cannot resolve its references; " +
 			"also one that no controller has answered 2 minutes after it was made.",

@@ -23,6 +23,7 @@ func IngressBackendMissing() practice.Practice {
 		Title:    "Ingress to a Service, port or certificate that does not exist",
 		Chapter:  practice.Availability,
 		Severity: report.Critical,
+		Now:      true,
 		Reason:   "An Ingress holds its Services, their ports and its certificate by name, and is accepted whether they exist or not. Users get a 503, or a certificate that is not theirs.",
 		Judged: "Each Ingress: the Services of its rules and default backend must exist in its namespace and have the port by number or name; " +
 			"the secrets of its tls must exist with type kubernetes.io/tls, where those could be read, and where cert-manager is not to make them. " +

@@ -28,6 +28,7 @@ func PodEvictedOften() practice.Practice {
 		Title:    "Pods evicted by their nodes again and again",
 		Chapter:  practice.Availability,
 		Severity: report.Critical,
+		Now:      true,
 		Reason:   "A node short of memory or disk evicts what uses more than it asked for, with no regard to budgets. Where that happens again and again, the workload's requests are not what it uses.",
 		Judged: "Pods that failed with reason Evicted in the last 24 hours and are still listed: at least 3 of one workload. " +
 			"Controllers and the pod garbage collector delete such pods, so there may have been more.",

@@ -17,6 +17,7 @@ func PodImageError() practice.Practice {
 		Title:    "Pods whose image cannot be pulled",
 		Chapter:  practice.Availability,
 		Severity: report.Critical,
+		Now:      true,
 		Reason:   "A mistyped tag, a registry that is away, a credential that ran out: new pods do not start, and old ones cannot move when their node goes.",
 		Judged:   "The containers of all pods that wait for their image, with the kubelet's reason and image.",
 		Fix:      "correct the image or its pull secret",

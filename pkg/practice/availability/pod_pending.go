@@ -19,6 +19,7 @@ func PodPending() practice.Practice {
 		Title:    "Pods that do not start",
 		Chapter:  practice.Availability,
 		Severity: report.Critical,
+		Now:      true,
 		Reason:   "A pod that no node takes, or that its kubelet cannot create, is capacity that the workload counts on and has not. It waits until somebody reads why.",
 		Judged: "Pods that are Pending: unschedulable for 2 minutes, with the scheduler's own reason; or with a container that the kubelet cannot create, with its reason; " +
 			"or scheduled 10 minutes ago without any container yet. Images are pod-image-error's.",

@@ -22,6 +22,7 @@ func PodStuckTerminating() practice.Practice {
 		Title:    "Pods that were to be gone",
 		Chapter:  practice.Availability,
 		Severity: report.Critical,
+		Now:      true,
 		Reason:   "A pod that should be gone holds its volume, its name in a StatefulSet and its place on the node. A drain waits for it, and its replacement may not start.",
 		Judged:   "Pods more than 2 minutes past the end of their grace period, with the finalizers that hold them or the state of their node.",
 		Fix:      "find out what holds it before forcing it: kubectl describe pod",

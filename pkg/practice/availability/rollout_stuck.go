@@ -22,6 +22,7 @@ func RolloutStuck() practice.Practice {
 		Title:    "Rollout that makes no progress",
 		Chapter:  practice.Availability,
 		Severity: report.Critical,
+		Now:      true,
 		Reason:   "A Deployment that makes no progress keeps its old pods and says so in a condition that nobody is told of. Half a release runs, and the next one starts from there.",
 		Judged: "Deployments whose condition Progressing is false with reason ProgressDeadlineExceeded, or that cannot create pods (ReplicaFailure), as for a quota or an admission webhook. " +
 			"Why its pods do not run is told by the practices on pods.",

@@ -25,6 +25,7 @@ func ServiceNoEndpoints() practice.Practice {
 		Title:    "Service without a ready endpoint",
 		Chapter:  practice.Availability,
 		Severity: report.Critical,
+		Now:      true,
 		Reason:   "A Service finds its pods by labels and their ports by name. When either changes, or no pod is ready, it stays and resolves, and every connection to it fails.",
 		Judged: "Each Service with a selector: live, some EndpointSlice of it must have a ready endpoint; what it selects and its named target ports say why there is none. " +
 			"Services of workloads scaled to none are left out, as are those younger than 2 minutes, and those whose pods are all told by pod-pending, pod-image-error or restart-loop. In manifests: target ports by a name that no selected container declares; " +

@@ -19,6 +19,7 @@ func WorkloadUnavailable() practice.Practice {
 		Title:    "Fewer ready pods than wanted",
 		Chapter:  practice.Availability,
 		Severity: report.Critical,
+		Now:      true,
 		Reason:   "Each pod that is not ready is load on the others, and the failure that the replicas were to cover has already happened: the next one is seen by users.",
 		Judged: "Deployments, StatefulSets and DaemonSets by their own status, once it is up to date: ready pods against wanted ones. " +
 			"Pods that other practices explain count as told: pending, without their image, in a restart loop, on their way out; so do those that became unready less than 2 minutes ago.",

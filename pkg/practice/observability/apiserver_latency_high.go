@@ -33,6 +33,7 @@ func APIServerLatencyHigh() practice.Practice {
 		Title:    "API server that is slow or not well",
 		Chapter:  practice.Observability,
 		Severity: report.Critical,
+		Now:      true,
 		Reason:   "Every controller, kubelet and pipeline waits for the API server. When it is slow everything is, and what times out is tried again, which makes it slower.",
 		Judged: "The one API server that answered: the 99th percentile of its own latency histogram (apiserver_request_sli_duration_seconds, since it started, without webhooks and queues) " +
 			"for each verb and resource with at least 100 requests: more than 1 s, or 30 s for a LIST of the whole cluster, which are Kubernetes' objectives. " +

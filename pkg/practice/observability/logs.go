@@ -99,6 +99,7 @@ func LogStoreUnhealthy() practice.Practice {
 		Title:    "Log store that is not healthy",
 		Chapter:  practice.Observability,
 		Severity: report.Warning,
+		Now:      true,
 		Reason:   "A log store that cannot write makes its collectors buffer, then drop. The hour that is missing is the hour of the outage.",
 		Judged:   "The operators' own word: the health of Elasticsearch (ECK) and of OpenSearch clusters, red being critical and yellow a warning, and the conditions of LokiStacks. Stores without an operator are judged as the workloads they are.",
 		Fix:      "read the store's own status",

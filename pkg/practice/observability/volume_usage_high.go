@@ -26,6 +26,7 @@ func VolumeUsageHigh() practice.Practice {
 		Title:    "Volume that is more than 85 % full",
 		Chapter:  practice.Observability,
 		Severity: report.Critical,
+		Now:      true,
 		Reason:   "A database whose disk is full stops, and often cannot start again to make room. It fills at a rate that could have been seen for weeks.",
 		Judged: "Each mounted PersistentVolumeClaim, by the bytes and inodes that the kubelets report (/stats/summary): more than 85 % of either. " +
 			"What a file system reserves counts as used. Claims that no running pod mounts, and drivers that report no figures, cannot be judged.",

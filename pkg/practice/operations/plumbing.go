@@ -23,6 +23,7 @@ func APIServiceUnavailable() practice.Practice {
 		Title:    "Registered API that does not answer",
 		Chapter:  practice.Operations,
 		Severity: report.Critical,
+		Now:      true,
 		Reason:   "Discovery asks every registered API. One that does not answer slows each kubectl down, stops namespaces from being deleted and the garbage collector from working.",
 		Judged:   "Each APIService whose condition Available is not true, with the API server's own reason.",
 		Fix:      "mend the Service behind it, or delete the APIService of what was uninstalled",

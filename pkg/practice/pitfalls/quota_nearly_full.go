@@ -33,6 +33,7 @@ func QuotaNearlyFull() practice.Practice {
 		Title:    "Quota that is used to more than 90 %",
 		Chapter:  practice.Pitfalls,
 		Severity: report.Warning,
+		Now:      true,
 		Reason: "A rollout makes new pods before it ends old ones, and an autoscaler makes more when it matters. With the quota used up both stop half-way, " +
 			"with an event on a ReplicaSet that nobody watches.",
 		Judged: "The status of each ResourceQuota: what is used against what is allowed. Quotas of zero forbid on purpose; counts of objects are judged from 10 allowed.",

@@ -31,6 +31,7 @@ func EtcdNearQuota() practice.Practice {
 		Title:    "etcd near its space quota",
 		Chapter:  practice.Recovery,
 		Severity: report.Critical,
+		Now:      true,
 		Reason:   "At its quota etcd raises an alarm and takes no more writes: the cluster can be read and not changed, not even to delete what is too much.",
 		Judged: "The size of etcd's database as the API server reports it (apiserver_storage_size_bytes) against the quota on etcd's own command line, where its pods can be seen; " +
 			"2 GiB, etcd's default, where it sets none: more than 80 %. Where etcd's pods cannot be seen its quota is not known, and there is no verdict.",
