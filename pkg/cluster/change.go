@@ -19,8 +19,9 @@ const changeWindow = time.Hour
 // managedFields, each of which is the last write of its manager.
 type Change struct {
 	Object Ref
-	// What is "created", "deleted", "changed", "scaled" or "rolled out", the
-	// last with the revision.
+	// What is "created", "deleted", "changed" or "rolled out", the last with the
+	// revision. That a workload was scaled is not told: the API server keeps no
+	// time for writes through the scale subresource.
 	What string
 	// By is the field manager: "kubectl-edit", "argocd-controller". Empty for
 	// creations and deletions, which do not tell.
@@ -61,7 +62,7 @@ func (c *changes) note(reading reading, obj runtime.Object) {
 	for _, entry := range accessor.GetManagedFields() {
 		// What was written while an object was made is part of making it.
 		if entry.Time != nil && entry.Time.After(c.since) && entry.Time.After(created) && !bySystem(entry) {
-			found = append(found, Change{Object: ref, What: written(entry), By: entry.Manager, Time: entry.Time.Time})
+			found = append(found, Change{Object: ref, What: "changed", By: entry.Manager, Time: entry.Time.Time})
 		}
 	}
 	c.add(found...)
@@ -91,18 +92,8 @@ func (c *changes) rollout(replicaSet metav1.Object) {
 // bySystem reports whether an entry is Kubernetes' own routine: statuses, and
 // what controllers, kubelets and the scheduler write all the time.
 func bySystem(entry metav1.ManagedFieldsEntry) bool {
-	if entry.Subresource != "" && entry.Subresource != "scale" {
-		return true
-	}
 	routine := []string{"kube-controller-manager", "kube-scheduler", "kubelet", "kube-apiserver", "kube-proxy", "kwok"}
-	return entry.Subresource == "" && slices.Contains(routine, entry.Manager)
-}
-
-func written(entry metav1.ManagedFieldsEntry) string {
-	if entry.Subresource == "scale" {
-		return "scaled"
-	}
-	return "changed"
+	return entry.Subresource != "" || slices.Contains(routine, entry.Manager)
 }
 
 // sorted are the Changes, latest first.

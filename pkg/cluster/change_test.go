@@ -26,7 +26,6 @@ func TestWhatCountsAsAChange(t *testing.T) {
 		"made before":              {Services, metav1.ObjectMeta{CreationTimestamp: ago(90), ManagedFields: []metav1.ManagedFieldsEntry{entry("kubectl", "", 90)}}, nil},
 		"changed by hand":          {Services, metav1.ObjectMeta{CreationTimestamp: ago(90), ManagedFields: []metav1.ManagedFieldsEntry{entry("kubectl-edit", "", 5)}}, []string{"changed by kubectl-edit"}},
 		"made and changed":         {Services, metav1.ObjectMeta{CreationTimestamp: ago(10), ManagedFields: []metav1.ManagedFieldsEntry{entry("kubectl-edit", "", 5)}}, []string{"changed by kubectl-edit", "created by "}},
-		"scaled":                   {Deployments, metav1.ObjectMeta{CreationTimestamp: ago(90), ManagedFields: []metav1.ManagedFieldsEntry{entry("kubectl", "scale", 5)}}, []string{"scaled by kubectl"}},
 		"a status":                 {Deployments, metav1.ObjectMeta{CreationTimestamp: ago(90), ManagedFields: []metav1.ManagedFieldsEntry{entry("operator", "status", 5)}}, nil},
 		"a controller's routine":   {Deployments, metav1.ObjectMeta{CreationTimestamp: ago(90), ManagedFields: []metav1.ManagedFieldsEntry{entry("kube-controller-manager", "", 5)}}, nil},
 		"being deleted":            {Services, metav1.ObjectMeta{CreationTimestamp: ago(90), DeletionTimestamp: &deleted}, []string{"deleted by "}},

@@ -140,7 +140,7 @@ type Finding struct {
 // Change is that somebody wrote an object.
 type Change struct {
 	Object Object `json:"object"`
-	// What is "created", "deleted", "changed", "scaled" or "rolled out".
+	// What is "created", "deleted", "changed" or "rolled out, revision N".
 	What string      `json:"what"`
 	By   string      `json:"by,omitempty"`
 	Time metav1.Time `json:"time"`

@@ -119,17 +119,17 @@ func showsTheShop(t *testing.T, c *testCluster) {
 
 func tellsChanges(t *testing.T, c *testCluster) {
 	c.must(t, "set", "image", "deployment/cart", "cart=prod.test/web:1.1", "-n", "shop")
-	replicas := 2
+	label := 0
 	eventually(t, time.Minute, func() error {
 		// Within the second in which it was made, a change cannot be told apart.
-		replicas++
-		c.must(t, "scale", "deployment/worker", fmt.Sprintf("--replicas=%d", replicas), "-n", "shop")
+		label++
+		c.must(t, "label", "--overwrite", "deployment/worker", fmt.Sprintf("seen=%d", label), "-n", "shop")
 		d, _ := c.doctor(t, nil, "--now")
 		told := map[string]bool{}
 		for _, change := range d.Changes {
 			told[change.Object.String()+" "+change.What] = true
 		}
-		for _, want := range []string{"deployment.apps/cart changed", "deployment.apps/cart rolled out, revision 2", "deployment.apps/worker scaled"} {
+		for _, want := range []string{"deployment.apps/cart changed", "deployment.apps/cart rolled out, revision 2", "deployment.apps/worker changed"} {
 			if !told[want] {
 				return errNotYet(d.Changes)
 			}
