@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"regexp"
 	"strconv"
 	"strings"
 	"time"
@@ -100,8 +101,23 @@ func (r *result) lists() string {
 	return table([]string{"kind", "objects", "LISTs", "pages", "before compression"}, rows)
 }
 
+// others are the requests beside the LISTs, those to the nodes' kubelets folded.
 func (r *result) others() string {
-	return fmt.Sprintf("Beside the LISTs doctor sent %d requests: %s.\n", len(r.traffic.others), strings.Join(r.traffic.others, ", "))
+	node := regexp.MustCompile(`/nodes/[^/]+/`)
+	times := map[string]int{}
+	var paths []string
+	for _, path := range r.traffic.others {
+		path = node.ReplaceAllString(path, "/nodes/…/")
+		if times[path]++; times[path] == 1 {
+			paths = append(paths, path)
+		}
+	}
+	for i, path := range paths {
+		if times[path] > 1 {
+			paths[i] = fmt.Sprintf("%s (%d times)", path, times[path])
+		}
+	}
+	return fmt.Sprintf("Beside the LISTs doctor sent %d requests: %s.\n", len(r.traffic.others), strings.Join(paths, ", "))
 }
 
 // table is a Markdown table whose columns also line up as text.
