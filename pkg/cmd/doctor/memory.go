@@ -13,7 +13,7 @@ const (
 	// memoryLimit keeps a run over 20,000 pods, of which 170 MB are alive at
 	// its end, below 300 MB in all: without it the garbage collector lets the
 	// heap grow to twice what is alive.
-	memoryLimit = 230 << 20
+	memoryLimit = 250 << 20
 	// manyPods is where the limit comes too close to what is alive: beyond it
 	// the collector would run all the time, and memory grows with the cluster.
 	manyPods = 25_000
