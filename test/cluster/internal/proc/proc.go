@@ -72,11 +72,30 @@ func (t Table) Start(spec Spec) (Started, error) {
 		close(done)
 	}()
 	record := Record{PID: int32(cmd.Process.Pid), Cmdline: cmd.Args}
+	awaitCmdline(record.PID, done)
 	if err := t.write(spec.Name, record); err != nil {
 		_ = cmd.Process.Kill()
 		return Started{}, err
 	}
 	return Started{Name: spec.Name, Done: done}, nil
+}
+
+// awaitCmdline returns once the process shows arguments, or has ended.
+// exec.Cmd.Start may return a moment earlier: the kernel closes the pipe that it
+// waits for before it fills /proc/PID/cmdline (fs/exec.c, begin_new_exec).
+func awaitCmdline(pid int32, done <-chan struct{}) {
+	for {
+		if p, err := process.NewProcess(pid); err == nil {
+			if cmdline, err := p.CmdlineSlice(); err == nil && len(cmdline) > 0 {
+				return
+			}
+		}
+		select {
+		case <-done:
+			return
+		case <-time.After(time.Millisecond):
+		}
+	}
 }
 
 // LogFile is where the output of the named process is appended.

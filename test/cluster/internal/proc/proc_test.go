@@ -3,6 +3,7 @@ package proc
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"os"
 	"os/exec"
 	"testing"
@@ -31,6 +32,25 @@ func TestAStartedProcessRunsUntilItIsStopped(t *testing.T) {
 	}
 	if names, _ := table.Names(); len(names) != 0 {
 		t.Errorf("records are left: %v", names)
+	}
+}
+
+// The kernel closes the pipe that Go's Start waits for a moment before the new
+// arguments can be read from /proc: a busy machine shows the gap.
+func TestAStartedProcessIsKnownAtOnce(t *testing.T) {
+	table := newTable(t)
+	names := make([]string, 400)
+	for i := range names {
+		names[i] = fmt.Sprintf("sleeper-%d", i)
+		if _, err := table.Start(Spec{Name: names[i], Path: "/bin/sleep", Args: []string{"60"}}); err != nil {
+			t.Fatal(err)
+		}
+		if _, running := table.PID(names[i]); !running {
+			t.Errorf("%s should run", names[i])
+		}
+	}
+	if err := table.Stop(context.Background(), 5*time.Second, names...); err != nil {
+		t.Fatal(err)
 	}
 }
 
