@@ -20,6 +20,7 @@ import (
 	"k8s.io/cli-runtime/pkg/genericiooptions"
 	"k8s.io/klog/v2"
 
+	"github.com/kubectl-prod/kubectl-prod/pkg/cmd/connection"
 	"github.com/kubectl-prod/kubectl-prod/pkg/cmd/doctor"
 	"github.com/kubectl-prod/kubectl-prod/pkg/cmd/exit"
 	"github.com/kubectl-prod/kubectl-prod/pkg/cmd/version"
@@ -95,9 +96,10 @@ Flags go after "kubectl prod": kubectl refuses flags before a plugin's name.`,
 	klog.InitFlags(logging)
 	root.PersistentFlags().AddGoFlag(logging.Lookup("v"))
 	root.PersistentFlags().VisitAll(hide)
-	completeConnection(root, config)
+	connected := &connection.Flags{ConfigFlags: config, Version: info.Version}
+	connected.Complete(root)
 	root.AddCommand(
-		doctor.NewCommand(config, streams, info.Version),
+		doctor.NewCommand(connected, streams),
 		version.NewCommand(streams, info),
 		newOptionsCommand(root),
 	)

@@ -12,12 +12,13 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"github.com/kubectl-prod/kubectl-prod/pkg/cmd/exit"
+	"github.com/kubectl-prod/kubectl-prod/pkg/cmd/output"
 	"github.com/kubectl-prod/kubectl-prod/pkg/printer"
 	"github.com/kubectl-prod/kubectl-prod/pkg/report"
 )
 
 func newDiffCommand(streams genericiooptions.IOStreams) *cobra.Command {
-	var print PrintOptions
+	var print output.Options
 	cmd := &cobra.Command{
 		Use:   "diff BEFORE AFTER",
 		Short: "Say what changed between two diagnoses",

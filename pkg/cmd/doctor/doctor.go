@@ -13,13 +13,12 @@ import (
 
 	"github.com/spf13/cobra"
 	"k8s.io/apimachinery/pkg/labels"
-	"k8s.io/cli-runtime/pkg/genericclioptions"
 	"k8s.io/cli-runtime/pkg/genericiooptions"
-	"k8s.io/client-go/rest"
-	"k8s.io/client-go/tools/clientcmd"
 
 	"github.com/kubectl-prod/kubectl-prod/pkg/cluster"
+	"github.com/kubectl-prod/kubectl-prod/pkg/cmd/connection"
 	"github.com/kubectl-prod/kubectl-prod/pkg/cmd/exit"
+	"github.com/kubectl-prod/kubectl-prod/pkg/cmd/output"
 	"github.com/kubectl-prod/kubectl-prod/pkg/config"
 	"github.com/kubectl-prod/kubectl-prod/pkg/incident"
 	"github.com/kubectl-prod/kubectl-prod/pkg/practice"
@@ -28,15 +27,13 @@ import (
 	"github.com/kubectl-prod/kubectl-prod/pkg/report"
 )
 
-// requestTimeout bounds one request where --request-timeout does not: a page
-// of a large cluster takes a second, so half a minute means a sick server.
-const requestTimeout = 30 * time.Second
+// defaultTimeout bounds the whole read where --timeout does not.
+const defaultTimeout = 2 * time.Minute
 
 // Options are what `kubectl prod doctor` was asked.
 type Options struct {
 	genericiooptions.IOStreams
-	Config  *genericclioptions.ConfigFlags
-	Version string // of this plugin, for the user agent
+	Connection *connection.Flags
 
 	Filenames []string
 	Kustomize string
@@ -55,7 +52,7 @@ type Options struct {
 	ShowIgnored   bool
 	PrintRBAC     bool
 
-	Print           PrintOptions
+	Print           output.Options
 	FailOn          string
 	RequireComplete bool
 	Timeout         time.Duration
@@ -81,8 +78,8 @@ const example = `  # What is wrong with this cluster?
   kubectl prod doctor --check security,pdb-missing -o json`
 
 // NewCommand is `kubectl prod doctor`.
-func NewCommand(connection *genericclioptions.ConfigFlags, streams genericiooptions.IOStreams, version string) *cobra.Command {
-	o := &Options{IOStreams: streams, Config: connection, Version: version}
+func NewCommand(flags *connection.Flags, streams genericiooptions.IOStreams) *cobra.Command {
+	o := &Options{IOStreams: streams, Connection: flags}
 	cmd := &cobra.Command{
 		Use:   "doctor",
 		Short: "Find what is not production-grade, and what is on fire",
@@ -112,7 +109,7 @@ do its job (or not all of it, with --require-complete).`,
 	}
 	o.addFlags(cmd)
 	cmd.AddCommand(newExplainCommand(streams), newListCommand(streams), newDiffCommand(streams), newTestCommand(streams),
-		newSystemsCommand(connection, streams, version))
+		newSystemsCommand(flags, streams))
 	return cmd
 }
 
@@ -142,7 +139,7 @@ func (o *Options) addFlags(cmd *cobra.Command) {
 	flags.BoolVar(&o.PrintRBAC, "print-rbac", false, "Print the least ClusterRole for the selected practices, and do nothing else")
 	flags.StringVar(&o.FailOn, "fail-on", string(report.Critical), "Exit with 1 on findings this bad or worse: critical, warning, info or none")
 	flags.BoolVar(&o.RequireComplete, "require-complete", false, "Exit with 2 when something could not be read")
-	flags.DurationVar(&o.Timeout, "timeout", 2*time.Minute, "Stop reading after this long and report what was read by then")
+	flags.DurationVar(&o.Timeout, "timeout", defaultTimeout, "Stop reading after this long and report what was read by then")
 	o.Print.AddFlags(cmd, printer.Formats())
 	o.completions(cmd)
 }
@@ -152,7 +149,7 @@ func (o *Options) Complete() error {
 	if err := o.Print.Complete(o.IOStreams); err != nil {
 		return err
 	}
-	if o.AllNamespaces && *o.Config.Namespace != "" {
+	if o.AllNamespaces && *o.Connection.Namespace != "" {
 		return errors.New("-A and -n exclude each other")
 	}
 	if len(o.Filenames) > 0 && o.Kustomize != "" {
@@ -184,7 +181,7 @@ func (o *Options) Complete() error {
 	if err != nil {
 		return err
 	}
-	o.scope = practice.Scope{Namespace: *o.Config.Namespace, Selector: selector, Ignores: settings.Ignores}
+	o.scope = practice.Scope{Namespace: *o.Connection.Namespace, Selector: selector, Ignores: settings.Ignores}
 	o.practices, err = chooseBy(settings, o.catalogue(settings.Custom), o.Check, o.Skip)
 	if err != nil {
 		return err
@@ -246,7 +243,7 @@ func (o *Options) Run(ctx context.Context) error {
 func (o *Options) printer() printer.Options {
 	p := o.Print.Printer()
 	p.Practices = practice.Describe(o.practices).Items
-	p.Version = o.Version
+	p.Version = o.Connection.Version
 	p.ShowIgnored = o.ShowIgnored
 	p.Directory, _ = os.Getwd() // without one, paths stay as they were given
 	return p
@@ -262,7 +259,7 @@ func (o *Options) manifests() []string {
 // read fills the Snapshot; unread are manifests that could not be read.
 func (o *Options) read(ctx context.Context) (snapshot *cluster.Snapshot, unread []error, err error) {
 	if len(o.manifests()) > 0 {
-		namespace := *o.Config.Namespace
+		namespace := *o.Connection.Namespace
 		if namespace == "" {
 			namespace = "default"
 		}
@@ -278,29 +275,9 @@ func (o *Options) read(ctx context.Context) (snapshot *cluster.Snapshot, unread 
 		}
 		return snapshot, unread, nil
 	}
-	connection, err := o.restConfig()
-	if err != nil {
-		return nil, nil, err
-	}
-	ctx, cancel := context.WithTimeout(ctx, o.Timeout)
-	defer cancel()
-	progress := newProgress(o.ErrOut)
-	defer progress.clear()
-	memory := boundMemory()
-	snapshot, err = cluster.Live{
-		Config: connection, Context: o.contextName(), Namespace: o.scope.Namespace, Changes: o.Now,
-		Progress: func(kind cluster.Kind, objects int) {
-			memory.page(kind, objects)
-			progress.page(kind, objects)
-		},
-	}.Load(ctx, o.needs())
-	if err != nil {
-		return nil, nil, err
-	}
-	if namespace := o.scope.Namespace; namespace != "" && snapshot.WasRead(cluster.Namespaces) && snapshot.Namespace(namespace) == nil {
-		return nil, nil, fmt.Errorf("namespace %q does not exist in context %q (kubectl get namespaces lists them)", namespace, o.contextName())
-	}
-	return snapshot, nil, nil
+	live := cluster.Live{Namespace: o.scope.Namespace, Changes: o.Now}
+	snapshot, err = o.Connection.Read(ctx, o.ErrOut, o.Timeout, live, o.needs())
+	return snapshot, nil, err
 }
 
 // needs are the kinds to read.
@@ -310,35 +287,6 @@ func (o *Options) needs() []cluster.Kind {
 		needs = append(needs, incident.Needs()...)
 	}
 	return needs
-}
-
-func (o *Options) restConfig() (*rest.Config, error) {
-	const choose = "KUBECONFIG, --kubeconfig or --context choose a cluster; -f judges manifests without one"
-	config, err := o.Config.ToRESTConfig()
-	if err != nil {
-		return nil, fmt.Errorf("%w (%s)", err, choose)
-	}
-	if raw, err := o.Config.ToRawKubeConfigLoader().RawConfig(); err == nil && len(raw.Clusters) == 0 && config.Host == clientcmd.ClusterDefaults.Server {
-		// kubectl goes on to a server on localhost that nobody named.
-		return nil, fmt.Errorf("no kubeconfig names a cluster (%s)", choose)
-	}
-	if config.Timeout == 0 {
-		config.Timeout = requestTimeout
-	}
-	config.UserAgent = "kubectl-prod/" + o.Version
-	return config, nil
-}
-
-// contextName is the kubeconfig context in use; "" inside a cluster.
-func (o *Options) contextName() string {
-	if *o.Config.Context != "" {
-		return *o.Config.Context
-	}
-	raw, err := o.Config.ToRawKubeConfigLoader().RawConfig()
-	if err != nil {
-		return ""
-	}
-	return raw.CurrentContext
 }
 
 // outcome is the exit code, as an error.

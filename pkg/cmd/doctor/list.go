@@ -6,13 +6,14 @@ import (
 	"github.com/spf13/cobra"
 	"k8s.io/cli-runtime/pkg/genericiooptions"
 
+	"github.com/kubectl-prod/kubectl-prod/pkg/cmd/output"
 	"github.com/kubectl-prod/kubectl-prod/pkg/config"
 	"github.com/kubectl-prod/kubectl-prod/pkg/practice"
 	"github.com/kubectl-prod/kubectl-prod/pkg/printer"
 )
 
 func newListCommand(streams genericiooptions.IOStreams) *cobra.Command {
-	var print PrintOptions
+	var print output.Options
 	var configFile string
 	cmd := &cobra.Command{
 		Use:   "list [ID|CHAPTER...]",
@@ -35,7 +36,7 @@ func newListCommand(streams genericiooptions.IOStreams) *cobra.Command {
 }
 
 func newExplainCommand(streams genericiooptions.IOStreams) *cobra.Command {
-	var print PrintOptions
+	var print output.Options
 	var configFile string
 	cmd := &cobra.Command{
 		Use:     "explain ID...",

@@ -5,16 +5,16 @@ import (
 	"io"
 
 	"github.com/spf13/cobra"
-	"k8s.io/cli-runtime/pkg/genericclioptions"
 	"k8s.io/cli-runtime/pkg/genericiooptions"
 
 	"github.com/kubectl-prod/kubectl-prod/pkg/cluster"
+	"github.com/kubectl-prod/kubectl-prod/pkg/cmd/connection"
 	"github.com/kubectl-prod/kubectl-prod/pkg/printer"
 	"github.com/kubectl-prod/kubectl-prod/pkg/system"
 )
 
-func newSystemsCommand(connection *genericclioptions.ConfigFlags, streams genericiooptions.IOStreams, version string) *cobra.Command {
-	o := &Options{IOStreams: streams, Config: connection, Version: version}
+func newSystemsCommand(flags *connection.Flags, streams genericiooptions.IOStreams) *cobra.Command {
+	o := &Options{IOStreams: streams, Connection: flags, Timeout: defaultTimeout}
 	cmd := &cobra.Command{
 		Use:   "systems",
 		Short: "Show the systems around the cluster: what they are, whether they are healthy, what they change",
@@ -34,11 +34,7 @@ with what each changes for the practices.`,
 }
 
 func (o *Options) systems(ctx context.Context) error {
-	connection, err := o.restConfig()
-	if err != nil {
-		return err
-	}
-	snapshot, err := cluster.Live{Config: connection, Context: o.contextName()}.Load(ctx, system.Needs())
+	snapshot, err := o.Connection.Read(ctx, o.ErrOut, o.Timeout, cluster.Live{}, system.Needs())
 	if err != nil {
 		return err
 	}

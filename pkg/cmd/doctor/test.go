@@ -9,6 +9,7 @@ import (
 
 	"github.com/kubectl-prod/kubectl-prod/pkg/cluster"
 	"github.com/kubectl-prod/kubectl-prod/pkg/cmd/exit"
+	"github.com/kubectl-prod/kubectl-prod/pkg/cmd/output"
 	"github.com/kubectl-prod/kubectl-prod/pkg/config"
 	"github.com/kubectl-prod/kubectl-prod/pkg/practice"
 	"github.com/kubectl-prod/kubectl-prod/pkg/practice/catalogue"
@@ -41,7 +42,7 @@ type testOptions struct {
 	filenames  []string
 	recursive  bool
 	configFile string
-	print      PrintOptions
+	print      output.Options
 }
 
 func (o *testOptions) run() error {

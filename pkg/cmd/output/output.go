@@ -1,9 +1,12 @@
-package doctor
+// Package output is how every verb prints: the flags that say in which format,
+// where to and in which colours.
+package output
 
 import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -14,8 +17,8 @@ import (
 	"github.com/kubectl-prod/kubectl-prod/pkg/printer"
 )
 
-// PrintOptions are the flags that say how to print.
-type PrintOptions struct {
+// Options are the flags that say how to print.
+type Options struct {
 	Output     string
 	OutputFile string
 	Color      string
@@ -26,20 +29,22 @@ type PrintOptions struct {
 }
 
 // AddFlags adds -o with these formats, --output-file, --color and --no-headers.
-func (p *PrintOptions) AddFlags(cmd *cobra.Command, formats []string) {
+func (p *Options) AddFlags(cmd *cobra.Command, formats []string) {
 	p.formats = formats
 	cmd.Flags().StringVarP(&p.Output, "output", "o", "", "Output format: "+strings.ReplaceAll(strings.Join(formats, ", "), "=", "=…"))
 	cmd.Flags().StringVar(&p.OutputFile, "output-file", "", "Write the output to this file instead of standard output, whole or not at all")
 	cmd.Flags().StringVar(&p.Color, "color", "auto", "Colour: auto, always or never; auto heeds NO_COLOR and needs a terminal")
 	cmd.Flags().BoolVar(&p.NoHeaders, "no-headers", false, "Leave out the headers of tables")
 	cobra.CheckErr(cmd.RegisterFlagCompletionFunc("output", cobra.FixedCompletions(formats, cobra.ShellCompDirectiveNoFileComp|cobra.ShellCompDirectiveNoSpace)))
-	cobra.CheckErr(cmd.RegisterFlagCompletionFunc("color", cobra.FixedCompletions([]string{"auto", "always", "never"}, cobra.ShellCompDirectiveNoFileComp)))
+	cobra.CheckErr(cmd.RegisterFlagCompletionFunc("color", cobra.FixedCompletions(colors(), cobra.ShellCompDirectiveNoFileComp)))
 }
 
+func colors() []string { return []string{"auto", "always", "never"} }
+
 // Complete resolves the flags against the terminal.
-func (p *PrintOptions) Complete(streams genericiooptions.IOStreams) error {
-	if err := oneOf("--color", p.Color, "auto", "always", "never"); err != nil {
-		return err
+func (p *Options) Complete(streams genericiooptions.IOStreams) error {
+	if !slices.Contains(colors(), p.Color) {
+		return fmt.Errorf("--color takes %s, and got %q", strings.Join(colors(), ", "), p.Color)
 	}
 	p.printer = printer.Options{
 		Format:    p.Output,
@@ -62,10 +67,10 @@ func (p *PrintOptions) Complete(streams genericiooptions.IOStreams) error {
 }
 
 // Printer prints as the flags say.
-func (p *PrintOptions) Printer() printer.Options { return p.printer }
+func (p *Options) Printer() printer.Options { return p.printer }
 
 // Write prints to --output-file, or else to standard output.
-func (p *PrintOptions) Write(streams genericiooptions.IOStreams, print func(io.Writer) error) error {
+func (p *Options) Write(streams genericiooptions.IOStreams, print func(io.Writer) error) error {
 	if p.OutputFile == "" {
 		return print(streams.Out)
 	}
