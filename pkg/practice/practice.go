@@ -50,6 +50,8 @@ type Practice struct {
 	Uses []cluster.Kind
 	// Check judges a Snapshot. It is pure: the same Snapshot, the same Verdict.
 	Check func(*cluster.Snapshot) Verdict
+	// Remedy mends what Check finds; nil where only a person can.
+	Remedy *Remedy
 }
 
 // Chapter is a chapter of the field guide.

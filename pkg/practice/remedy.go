@@ -1,0 +1,55 @@
+package practice
+
+import (
+	"fmt"
+
+	"github.com/kubectl-prod/kubectl-prod/pkg/change"
+	"github.com/kubectl-prod/kubectl-prod/pkg/cluster"
+)
+
+// Remedy is what `kubectl prod harden` can do about a practice's findings.
+type Remedy struct {
+	// Does says in one sentence what it writes, for explain and the docs.
+	Does string
+	// OptIn remedies are offered only when named: they are right for some.
+	OptIn bool
+	// ManifestsOnly remedies mend what only a manifest shows.
+	ManifestsOnly bool
+	// Uses are kinds that the remedy reads beyond those of its practice.
+	Uses []cluster.Kind
+	// Propose says what would mend a finding of its practice, or why nothing
+	// safe would. It is pure, and its proposal makes no other practice fail.
+	Propose func(*cluster.Snapshot, Finding) Proposal
+}
+
+// Proposal is what would mend a finding.
+type Proposal struct {
+	// Changes belong together: all of them are written, or none.
+	Changes []change.Change
+	// Why gives the numbers behind what is proposed: "uses 41Mi now; × 1.2".
+	Why string
+	// Risk says what may go wrong, in one sentence; "" where nothing is known to.
+	Risk string
+	// Refused says why nothing is proposed; all else is then empty.
+	Refused string
+}
+
+// Refuse is the Proposal that nothing be done.
+func Refuse(format string, args ...any) Proposal {
+	return Proposal{Refused: fmt.Sprintf(format, args...)}
+}
+
+// Propose is a Proposal of changes that belong together.
+func Propose(changes ...change.Change) Proposal { return Proposal{Changes: changes} }
+
+// Because gives a Proposal the numbers behind it.
+func (p Proposal) Because(format string, args ...any) Proposal {
+	p.Why = fmt.Sprintf(format, args...)
+	return p
+}
+
+// Risking says what may go wrong with a Proposal.
+func (p Proposal) Risking(format string, args ...any) Proposal {
+	p.Risk = fmt.Sprintf(format, args...)
+	return p
+}
