@@ -20,16 +20,12 @@ import (
 	"k8s.io/cli-runtime/pkg/genericiooptions"
 	"k8s.io/klog/v2"
 
+	"github.com/kubectl-prod/kubectl-prod/pkg/cmd/completion"
 	"github.com/kubectl-prod/kubectl-prod/pkg/cmd/connection"
 	"github.com/kubectl-prod/kubectl-prod/pkg/cmd/doctor"
 	"github.com/kubectl-prod/kubectl-prod/pkg/cmd/exit"
 	"github.com/kubectl-prod/kubectl-prod/pkg/cmd/version"
 )
-
-// completer is the name under which kubectl 1.26 and later runs a plugin's
-// completion (kubectl: pkg/cmd/plugin_completion.go). The same binary answers
-// to it, so that a link is all there is to install.
-const completer = "kubectl_complete-prod"
 
 // Main runs the plugin with the process's arguments and returns its exit code.
 // release is the version of a release build, "" otherwise.
@@ -54,7 +50,7 @@ func arguments(args []string) []string {
 	if len(args) == 0 {
 		return nil
 	}
-	if strings.TrimSuffix(filepath.Base(args[0]), ".exe") == completer {
+	if strings.TrimSuffix(filepath.Base(args[0]), ".exe") == completion.Completer {
 		return append([]string{cobra.ShellCompRequestCmd}, args[1:]...)
 	}
 	return args[1:]
@@ -86,6 +82,7 @@ Flags go after "kubectl prod": kubectl refuses flags before a plugin's name.`,
 	root.SetIn(streams.In)
 	root.SetOut(streams.Out)
 	root.SetErr(streams.ErrOut)
+	root.CompletionOptions.DisableDefaultCmd = true // completion is ours
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return fmt.Errorf("%w (see %s --help)", err, cmd.CommandPath())
 	})
@@ -100,6 +97,7 @@ Flags go after "kubectl prod": kubectl refuses flags before a plugin's name.`,
 	connected.Complete(root)
 	root.AddCommand(
 		doctor.NewCommand(connected, streams),
+		completion.NewCommand(streams),
 		version.NewCommand(streams, info),
 		newOptionsCommand(root),
 	)

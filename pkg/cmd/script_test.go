@@ -20,6 +20,8 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 	"k8s.io/cli-runtime/pkg/genericiooptions"
+
+	"github.com/kubectl-prod/kubectl-prod/pkg/cmd/completion"
 )
 
 func TestMain(m *testing.M) {
@@ -27,12 +29,13 @@ func TestMain(m *testing.M) {
 		streams := genericiooptions.IOStreams{In: os.Stdin, Out: os.Stdout, ErrOut: os.Stderr}
 		os.Exit(Main(streams, os.Args, "v0.0.0-test"))
 	}
-	testscript.Main(m, map[string]func(){"kubectl-prod": run, completer: run})
+	testscript.Main(m, map[string]func(){"kubectl-prod": run, "kubectl-prod-under-test": run, completion.Completer: run})
 }
 
 // TestScripts runs the plugin as its users do: each file of testdata is a
 // session at a shell. `server` in a script is an API server that refuses every
-// request; `requests N` holds that it was sent N of them.
+// request; `requests N` holds that it was sent N of them, `within 3s COMMAND`
+// that a command took no longer.
 func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir:                 "testdata",
@@ -41,6 +44,7 @@ func TestScripts(t *testing.T) {
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"requests": requests,
 			"exits":    exits,
+			"within":   within,
 		},
 	})
 }
@@ -64,16 +68,25 @@ func withServers(env *testscript.Env) error {
 		return err
 	}
 	env.Defer(expired.Close)
+	hanging, letGo := hangingServer()
+	env.Defer(letGo)
 	env.Values[requestCount{}] = count
 	env.Setenv("HOME", env.WorkDir)
 	env.Setenv("KUBECONFIG", filepath.Join(env.WorkDir, "kubeconfig"))
 	kubeconfig := "apiVersion: v1\nkind: Config\ncurrent-context: server\nclusters:\n"
 	contexts := "contexts:\n"
-	for name, url := range map[string]string{"server": refusing.URL, "dead": dead.URL, "expired": expired.URL} {
+	for name, url := range map[string]string{"server": refusing.URL, "dead": dead.URL, "expired": expired.URL, "hanging": hanging} {
 		kubeconfig += fmt.Sprintf("- {name: %s, cluster: {server: %q}}\n", name, url)
 		contexts += fmt.Sprintf("- {name: %s, context: {cluster: %s, user: \"\"}}\n", name, name)
 	}
 	return os.WriteFile(env.Getenv("KUBECONFIG"), []byte(kubeconfig+contexts), 0o600)
+}
+
+// hangingServer takes requests and answers none, until it is let go.
+func hangingServer() (url string, letGo func()) {
+	gone := make(chan struct{})
+	server := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { <-gone }))
+	return server.URL, func() { close(gone); server.Close() }
 }
 
 // expiredServer serves with a certificate that ended yesterday.
@@ -126,6 +139,20 @@ func exits(ts *testscript.TestScript, neg bool, args []string) {
 	}
 	if strconv.Itoa(code) != args[0] {
 		ts.Fatalf("exit code %d, want %s", code, args[0])
+	}
+}
+
+// within holds that a command succeeds in a time: within DURATION COMMAND...
+func within(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: within DURATION COMMAND...")
+	}
+	limit, err := time.ParseDuration(args[0])
+	ts.Check(err)
+	start := time.Now()
+	ts.Check(ts.Exec(args[1], args[2:]...))
+	if took := time.Since(start); took > limit {
+		ts.Fatalf("took %s, more than %s", took, limit)
 	}
 }
 

@@ -48,8 +48,8 @@ func (w workshop) install(t *testing.T) {
 		t.Errorf("doctor did not find the missing limit:\n%s", out)
 	}
 
-	// The link that the manifest's caveats tell of.
-	link(t, "kubectl-prod", filepath.Join(user.krewRoot, "bin", "kubectl_complete-prod"))
+	// What the manifest's caveats tell of.
+	user.mustRun("kubectl", "prod", "completion", "--install")
 	if out := user.mustRun("kubectl", "__complete", "prod", "doc"); !strings.Contains(out, "doctor") {
 		t.Errorf("completion of doc: got %q, want doctor", out)
 	}

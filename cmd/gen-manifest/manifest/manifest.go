@@ -29,12 +29,12 @@ it could not check. It needs nothing installed in the cluster.
 `
 
 // caveats are shown after the installation. krew links the plugin alone, so
-// that completion takes a second link; it points to the first and so survives
-// upgrades.
+// that completion takes a second link, which the plugin makes itself; it points
+// to the first and so survives upgrades.
 const caveats = `To complete commands, practices, nodes and namespaces with the tab key
 (kubectl 1.26 or later, with kubectl's own completion set up):
 
-  ln -s kubectl-prod "${KREW_ROOT:-$HOME/.krew}/bin/kubectl_complete-prod"
+  kubectl prod completion --install
 
 Then start with:
 

@@ -40,10 +40,23 @@ func (f *Flags) namespaces(ctx context.Context) []string {
 	return names
 }
 
-// Offer reads kinds for the tab key: quickly, or nil.
+// Offer reads kinds for the tab key: in time, or nil. It does not wait for what
+// heeds no deadline, such as a kubeconfig's credential plugin that asks a
+// question.
 func (f *Flags) Offer(ctx context.Context, kinds ...cluster.Kind) *cluster.Snapshot {
 	ctx, cancel := context.WithTimeout(ctx, completionTimeout)
 	defer cancel()
+	read := make(chan *cluster.Snapshot, 1)
+	go func() { read <- f.offer(ctx, kinds) }()
+	select {
+	case snapshot := <-read:
+		return snapshot
+	case <-ctx.Done():
+		return nil
+	}
+}
+
+func (f *Flags) offer(ctx context.Context, kinds []cluster.Kind) *cluster.Snapshot {
 	config, err := f.ToRESTConfig()
 	if err != nil {
 		return nil
