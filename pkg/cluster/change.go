@@ -8,6 +8,7 @@ import (
 
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
 )
 
@@ -52,6 +53,9 @@ func (c *changes) note(reading reading, obj runtime.Object) {
 	}
 	var found []Change
 	ref := reading.ref(accessor)
+	if object, ok := obj.(*unstructured.Unstructured); ok {
+		ref = RefTo(object)
+	}
 	created := accessor.GetCreationTimestamp().Time
 	if deleted := accessor.GetDeletionTimestamp(); deleted != nil && deleted.After(c.since) {
 		found = append(found, Change{Object: ref, What: "deleted", Time: deleted.Time})

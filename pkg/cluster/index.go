@@ -16,6 +16,7 @@ import (
 type index struct {
 	workloads    []*Workload
 	byUID        map[types.UID]*Workload
+	above        map[types.UID]*metav1.OwnerReference // of custom resources with a pod template
 	byRef        map[Ref]*Workload
 	byLabel      map[labelKey][]*Workload
 	byNamespace  map[string][]*Workload
@@ -36,6 +37,7 @@ type labelKey struct{ namespace, key, value string }
 func (s *Snapshot) complete() *Snapshot {
 	s.index = &index{
 		byUID:        map[types.UID]*Workload{},
+		above:        map[types.UID]*metav1.OwnerReference{},
 		byRef:        map[Ref]*Workload{},
 		byLabel:      map[labelKey][]*Workload{},
 		byNamespace:  map[string][]*Workload{},
@@ -111,6 +113,11 @@ func (s *Snapshot) indexNodes() {
 
 // indexOwners makes the Workloads of all objects that hold a pod template.
 func (s *Snapshot) indexOwners() {
+	for _, w := range s.shaped {
+		if owner := metav1.GetControllerOfNoCopy(w.Meta); owner != nil && w.Meta.UID != "" {
+			s.above[w.Meta.UID] = owner
+		}
+	}
 	for _, d := range s.Deployments {
 		s.add(deploymentWorkload(d))
 	}
@@ -123,9 +130,7 @@ func (s *Snapshot) indexOwners() {
 	for _, c := range s.CronJobs {
 		s.add(cronJobWorkload(c))
 	}
-	for _, w := range s.shaped {
-		s.add(w)
-	}
+	s.addShaped()
 	for _, j := range s.Jobs {
 		if owner := metav1.GetControllerOf(j); owner == nil || s.byUID[owner.UID] == nil {
 			s.add(jobWorkload(j))
@@ -140,12 +145,50 @@ func (s *Snapshot) indexOwners() {
 	}
 }
 
+// addShaped adds the Workloads of custom resources. What an operator made of
+// one in turn, a Deployment or another custom resource, would be the same twice:
+// of the two, the Deployment is judged, since it is what runs, and of two custom
+// resources the upper one, since it is what a person edits.
+func (s *Snapshot) addShaped() {
+	made := map[types.UID]bool{}
+	for _, w := range s.workloads {
+		for owner := metav1.GetControllerOfNoCopy(w.Meta); owner != nil && !made[owner.UID]; owner = s.above[owner.UID] {
+			made[owner.UID] = true
+		}
+	}
+	holders := map[types.UID]bool{}
+	for _, w := range s.shaped {
+		holders[w.Meta.UID] = true
+	}
+	for _, w := range s.shaped {
+		owner := s.above[w.Meta.UID]
+		if made[w.Meta.UID] && w.Meta.UID != "" || owner != nil && holders[owner.UID] {
+			continue
+		}
+		s.add(w)
+	}
+	for _, w := range s.shaped {
+		if top := s.topOf(s.above[w.Meta.UID]); top != nil && s.byUID[w.Meta.UID] == nil && s.byUID[top.UID] != nil {
+			s.byUID[w.Meta.UID] = s.byUID[top.UID] // its pods are the upper one's
+		}
+	}
+}
+
+// topOf is the last of the owners above one, as far as their custom resources
+// were read.
+func (s *Snapshot) topOf(owner *metav1.OwnerReference) *metav1.OwnerReference {
+	for steps := 0; owner != nil && s.above[owner.UID] != nil && steps < maxDepth; steps++ { // owners may go in a circle
+		owner = s.above[owner.UID]
+	}
+	return owner
+}
+
 // knativeService labels what Knative makes with the Service it makes it for.
 const knativeService = "serving.knative.dev/service"
 
 // add takes a Workload up, named after the owner above it if it has one.
 func (s *Snapshot) add(w *Workload) {
-	if owner := metav1.GetControllerOfNoCopy(w.Meta); owner != nil && w.Self.Kind != "Pod" {
+	if owner := s.topOf(metav1.GetControllerOfNoCopy(w.Meta)); owner != nil && w.Self.Kind != "Pod" {
 		w.Owner = Ref{APIVersion: owner.APIVersion, Kind: owner.Kind, Namespace: w.Self.Namespace, Name: owner.Name}
 	}
 	if service := w.Meta.Labels[knativeService]; service != "" {
@@ -189,9 +232,10 @@ func (s *Snapshot) workloadOf(pod *corev1.Pod, replicaSets map[types.UID]*metav1
 	if w := s.byUID[owner.UID]; w != nil {
 		return w
 	}
-	ref := Ref{APIVersion: owner.APIVersion, Kind: owner.Kind, Namespace: pod.Namespace, Name: owner.Name}
+	top := s.topOf(owner)
+	ref := Ref{APIVersion: top.APIVersion, Kind: top.Kind, Namespace: pod.Namespace, Name: top.Name}
 	if rs := replicaSets[owner.UID]; rs != nil {
-		if above := metav1.GetControllerOfNoCopy(rs); above != nil {
+		if above := s.topOf(metav1.GetControllerOfNoCopy(rs)); above != nil {
 			ref = Ref{APIVersion: above.APIVersion, Kind: above.Kind, Namespace: pod.Namespace, Name: above.Name}
 		}
 	} else if deployment, ok := deploymentByName(pod, owner); ok {

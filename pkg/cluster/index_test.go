@@ -42,6 +42,32 @@ func pod(name, version, kind, owner, uid string) string {
 	return strings.NewReplacer("NAME", name, "VERSION", version, "KIND", kind, "OWNER", owner, "UID", uid).Replace(podOf)
 }
 
+const (
+	rollout = `
+---
+apiVersion: argoproj.io/v1alpha1
+kind: Rollout
+metadata: {name: web, namespace: shop, uid: ro}
+spec: {replicas: 2, template: {metadata: {labels: {app: web}}, spec: {containers: [{name: app, image: a}]}}}`
+	appOwner = "ownerReferences: [{apiVersion: core.oam.dev/v1beta1, kind: Application, name: app, uid: ap, controller: true}]"
+	knative  = `
+---
+apiVersion: serving.knative.dev/v1
+kind: Service
+metadata: {name: hello, namespace: shop, uid: ks}
+spec: {template: {spec: {containers: [{image: a}]}}}
+---
+apiVersion: serving.knative.dev/v1
+kind: Configuration
+metadata: {name: hello, namespace: shop, uid: kc, ownerReferences: [{apiVersion: serving.knative.dev/v1, kind: Service, name: hello, uid: ks, controller: true}]}
+spec: {template: {spec: {containers: [{image: a}]}}}
+---
+apiVersion: serving.knative.dev/v1
+kind: Revision
+metadata: {name: hello-1, namespace: shop, uid: kr, ownerReferences: [{apiVersion: serving.knative.dev/v1, kind: Configuration, name: hello, uid: kc, controller: true}]}
+spec: {containers: [{image: a}]}`
+)
+
 func TestPodsBelongToTheOwnerAPersonWouldEdit(t *testing.T) {
 	const deployment = `
 ---
@@ -108,6 +134,32 @@ spec: {template: {spec: {containers: [{name: app, image: a}]}}}` + pod("nightly-
 			strings.Replace(deployment, "uid: d}", "uid: d, ownerReferences: [{apiVersion: opentelemetry.io/v1beta1, kind: OpenTelemetryCollector, name: otel, uid: o, controller: true}]}", 1) +
 				pod("web-5f-a", "apps/v1", "ReplicaSet", "web-5f", "r"),
 			[]string{"opentelemetrycollector.opentelemetry.io/otel=p"},
+		},
+		"a Rollout by its own template, with the pods of its ReplicaSets": {
+			rollout + strings.Replace(replicaSet, "apps/v1, kind: Deployment, name: web, uid: d", "argoproj.io/v1alpha1, kind: Rollout, name: web, uid: ro", 1) +
+				pod("web-5f-a", "apps/v1", "ReplicaSet", "web-5f", "r"),
+			[]string{"rollout.argoproj.io/web=p"},
+		},
+		"a custom resource whose Deployment has the template again, once": {
+			rollout + strings.Replace(deployment, "uid: d}", "uid: d, ownerReferences: [{apiVersion: argoproj.io/v1alpha1, kind: Rollout, name: web, uid: ro, controller: true}]}", 1) +
+				replicaSet + pod("web-5f-a", "apps/v1", "ReplicaSet", "web-5f", "r"),
+			[]string{"rollout.argoproj.io/web=p"},
+		},
+		"a Knative Service above Configuration, Revision and Deployment": {
+			knative + strings.Replace(deployment, "uid: d}", "uid: d, ownerReferences: [{apiVersion: serving.knative.dev/v1, kind: Revision, name: hello-1, uid: kr, controller: true}]}", 1) +
+				replicaSet + pod("web-5f-a", "apps/v1", "ReplicaSet", "web-5f", "r"),
+			[]string{"service.serving.knative.dev/hello=p"},
+		},
+		"a Knative Service whose Deployment is not there yet": {
+			knative, []string{"service.serving.knative.dev/hello="},
+		},
+		"a custom resource above another that owns the pods": {
+			knative + pod("hello-1-a", "serving.knative.dev/v1", "Revision", "hello-1", "kr"),
+			[]string{"service.serving.knative.dev/hello=p"},
+		},
+		"two custom resources below one that holds no template": {
+			strings.Replace(rollout, "uid: ro", appOwner+", uid: ro", 1) + strings.ReplaceAll(strings.Replace(rollout, "uid: ro", appOwner+", uid: ro2", 1), "web", "api"),
+			[]string{"application.core.oam.dev/app=", "application.core.oam.dev/app="},
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

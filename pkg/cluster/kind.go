@@ -86,7 +86,7 @@ const ordinarySecrets = "type!=" + string(corev1.SecretTypeTLS) + ",type!=" + st
 // WorkloadKinds are the kinds whose objects run pods. A practice about
 // workloads judges those that could be read and names those that could not.
 func WorkloadKinds() []Kind {
-	return []Kind{Pods, ReplicaSets, Deployments, StatefulSets, DaemonSets, Jobs, CronJobs}
+	return []Kind{Pods, ReplicaSets, Deployments, StatefulSets, DaemonSets, Jobs, CronJobs, PodTemplates}
 }
 
 // reading says how one kind is requested, decoded and kept.
@@ -98,6 +98,7 @@ type reading struct {
 	clusterScoped bool
 	form          form
 	fieldSelector string
+	most          int // of its objects, where no more are read; 0 is all
 	keep          func(*Snapshot, runtime.Object)
 	each          func(*Snapshot, func(metav1.Object))
 	empty         func() runtime.Object // a new object to decode a manifest into

@@ -67,6 +67,9 @@ func (l Live) Load(ctx context.Context, needs []Kind) (*Snapshot, error) {
 		return nil, err
 	}
 	reader.readAll(ctx, withProbeNeeds(needs))
+	if slices.Contains(needs, PodTemplates) {
+		reader.snapshot.coverage[PodTemplates] = reader.readTemplates(ctx)
+	}
 	reader.probeAll(ctx, needs)
 	if err := reader.anyRead(); err != nil {
 		return nil, err
@@ -254,6 +257,10 @@ func (r *reader) read(ctx context.Context, reading reading) Coverage {
 		if options.Continue = listMeta.GetContinue(); options.Continue == "" {
 			return coverage
 		}
+		if reading.most > 0 && coverage.Objects >= reading.most {
+			coverage.Reason = fmt.Sprintf("only the first %d were read", coverage.Objects)
+			return coverage
+		}
 	}
 }
 
@@ -283,14 +290,14 @@ func (r *reader) page(ctx context.Context, reading reading, options metav1.ListO
 	case metadata, untypedMD:
 		return request.SetHeader("Accept", anyMetadata).Do(ctx).Get()
 	case untyped:
-		raw, err := request.SetHeader("Accept", runtime.ContentTypeJSON).Do(ctx).Raw()
+		raw, err := rawJSON(ctx, request)
 		if err != nil {
 			return nil, err
 		}
 		list := &unstructured.UnstructuredList{}
 		return list, list.UnmarshalJSON(raw)
 	case chosen:
-		raw, err := request.SetHeader("Accept", runtime.ContentTypeJSON).Do(ctx).Raw()
+		raw, err := rawJSON(ctx, request)
 		if err != nil {
 			return nil, err
 		}
@@ -299,6 +306,17 @@ func (r *reader) page(ctx context.Context, reading reading, options metav1.ListO
 	default:
 		return request.Do(ctx).Get()
 	}
+}
+
+// rawJSON is an answer as it came. Of one that is an error, Raw alone would drop
+// what the server said.
+func rawJSON(ctx context.Context, request *rest.Request) ([]byte, error) {
+	result := request.SetHeader("Accept", runtime.ContentTypeJSON).Do(ctx)
+	raw, err := result.Raw()
+	if err != nil {
+		return nil, result.Error()
+	}
+	return raw, nil
 }
 
 // continueAfterExpiry is the token with which a LIST goes on when its own

@@ -63,6 +63,7 @@ func (m Manifests) Load() (*Snapshot, []error) {
 			loading.byKind[kind] = append(loading.byKind[kind], reading)
 		}
 	}
+	loading.snapshot.coverage[PodTemplates] = Coverage{Kind: PodTemplates, State: Read}
 	for _, p := range probes() {
 		loading.snapshot.coverage[p.kind] = Coverage{Kind: p.kind, State: NeedsCluster, Allow: told(p.allow)}
 	}

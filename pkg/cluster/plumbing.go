@@ -8,7 +8,8 @@ import (
 )
 
 // Definition is what practices read of a CustomResourceDefinition: its versions,
-// without their schemas, which are by far the largest part of it.
+// without their schemas, which are by far the largest part of it. Of those, only
+// whether there is room for a pod template.
 type Definition struct {
 	metav1.TypeMeta   `json:",inline"`
 	metav1.ObjectMeta `json:"metadata"`
@@ -19,15 +20,17 @@ type Definition struct {
 // DefinitionSpec is the wanted state of a Definition.
 type DefinitionSpec struct {
 	Group    string              `json:"group"`
+	Scope    string              `json:"scope"`
 	Versions []DefinitionVersion `json:"versions"`
 }
 
 // DefinitionVersion is one version of a custom kind.
 type DefinitionVersion struct {
-	Name       string `json:"name"`
-	Served     bool   `json:"served"`
-	Storage    bool   `json:"storage"`
-	Deprecated bool   `json:"deprecated"`
+	Name       string         `json:"name"`
+	Served     bool           `json:"served"`
+	Storage    bool           `json:"storage"`
+	Deprecated bool           `json:"deprecated"`
+	Schema     TemplateSchema `json:"schema"`
 }
 
 // DefinitionStatus is the state of a Definition.

@@ -18,6 +18,9 @@ func Rules(kinds []Kind) []rbacv1.PolicyRule {
 			resources[reading.gvr.Group] = append(resources[reading.gvr.Group], reading.gvr.Resource)
 		}
 	}
+	if slices.Contains(kinds, PodTemplates) {
+		templateRules(resources)
+	}
 	var rules []rbacv1.PolicyRule
 	for group, names := range resources {
 		slices.Sort(names)

@@ -21,8 +21,7 @@ import (
 // What runs pods stands in a namespace: the given one, where it names none.
 // Policies hold such shapes as patterns, and are left alone.
 func shapedWorkloads(object *unstructured.Unstructured, namespace string) []*Workload {
-	if group := object.GroupVersionKind().Group; slices.Contains([]string{"kyverno.io", "admissionregistration.k8s.io"}, group) ||
-		strings.HasSuffix(group, ".gatekeeper.sh") {
+	if holdsPatterns(object.GroupVersionKind().Group) {
 		return nil
 	}
 	f := &shapes{object: object, namespace: cmp.Or(object.GetNamespace(), namespace)}
@@ -89,7 +88,7 @@ func (f *shapes) take(spec map[string]any, path []string, holder map[string]any)
 		_ = runtime.DefaultUnstructuredConverter.FromUnstructured(metadata, &template.ObjectMeta)
 	}
 	meta := &metav1.ObjectMeta{
-		Name: f.object.GetName(), Namespace: f.namespace,
+		Name: f.object.GetName(), Namespace: f.namespace, UID: f.object.GetUID(),
 		Labels: f.object.GetLabels(), Annotations: f.object.GetAnnotations(), OwnerReferences: f.object.GetOwnerReferences(),
 	}
 	ref := RefOf(f.object.GetAPIVersion(), f.object.GetKind(), meta)

@@ -11,6 +11,7 @@ import (
 	"github.com/google/cel-go/cel"
 	"github.com/google/cel-go/common/types"
 	"github.com/google/cel-go/ext"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 
 	"github.com/kubectl-prod/kubectl-prod/pkg/cluster"
@@ -128,7 +129,7 @@ type judge struct {
 func (j judge) verdict(s *cluster.Snapshot, kinds []cluster.Kind, workloads bool) practice.Verdict {
 	var v practice.Verdict
 	var failed []error
-	one := func(ref cluster.Ref, object runtime.Object, podSpec any) {
+	one := func(ref cluster.Ref, object, podSpec any) {
 		v.Judged = append(v.Judged, ref)
 		finding, err := j.one(ref, object, podSpec)
 		if err != nil {
@@ -144,7 +145,7 @@ func (j judge) verdict(s *cluster.Snapshot, kinds []cluster.Kind, workloads bool
 				failed = append(failed, err)
 				continue
 			}
-			one(w.Owner, s.Object(w.Self), spec)
+			one(w.Owner, objectOf(s, w), spec)
 		}
 	}
 	for _, kind := range kinds {
@@ -160,9 +161,21 @@ func (j judge) verdict(s *cluster.Snapshot, kinds []cluster.Kind, workloads bool
 	return v
 }
 
+// objectOf is the object that holds a Workload's template; where only its pods or
+// its template were read, as much of it as is known.
+func objectOf(s *cluster.Snapshot, w *cluster.Workload) any {
+	if object := s.Object(w.Self); object != nil {
+		return object
+	}
+	return &metav1.PartialObjectMetadata{
+		TypeMeta:   metav1.TypeMeta{APIVersion: w.Self.APIVersion, Kind: w.Self.Kind},
+		ObjectMeta: metav1.ObjectMeta{Name: w.Self.Name, Namespace: w.Self.Namespace, Labels: w.Meta.Labels, Annotations: w.Meta.Annotations},
+	}
+}
+
 // one judges one object; nil is in order. CEL's own functions may panic on
 // what they were not made for; that ends the rule, not the run.
-func (j judge) one(ref cluster.Ref, object runtime.Object, podSpec any) (finding *practice.Finding, err error) {
+func (j judge) one(ref cluster.Ref, object, podSpec any) (finding *practice.Finding, err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			err = fmt.Errorf("it panics: %v", p)

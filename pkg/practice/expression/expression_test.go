@@ -12,6 +12,11 @@ import (
 )
 
 const shop = `
+apiVersion: argoproj.io/v1alpha1
+kind: Rollout
+metadata: {name: canary, namespace: shop, labels: {team: front}}
+spec: {template: {spec: {containers: [{name: app, image: registry.example.com/web:1}]}}}
+---
 apiVersion: apps/v1
 kind: Deployment
 metadata: {name: web, namespace: shop, labels: {team: front}}
@@ -55,6 +60,10 @@ func TestRules(t *testing.T) {
 			Rule{Kinds: []string{"workloads"}, Expression: `podSpec.containers.all(c, c.image.startsWith("registry.example.com/"))`,
 				Message: `"runs " + podSpec.containers[0].image`},
 			[]string{"CronJob nightly: runs elsewhere.example/job:1"},
+		},
+		"a custom resource has a name and labels like the others": {
+			Rule{Kinds: []string{"workloads"}, Expression: `object.kind != "Rollout" || object.metadata.name != "canary" || object.metadata.labels.team != "front"`},
+			[]string{"Rollout canary: Something is wrong"},
 		},
 		"another kind": {
 			Rule{Kinds: []string{"services"}, Expression: `object.spec.type != "NodePort"`},
