@@ -84,7 +84,7 @@ func loadFixtures(t *testing.T) ([]fixture, *cluster.Snapshot) {
 	var fixtures []fixture
 	var manifests bytes.Buffer
 	namespaces := map[string]bool{}
-	err := filepath.WalkDir(dir, func(path string, entry fs.DirEntry, err error) error {
+	err := filepath.WalkDir(dir, func(path string, _ fs.DirEntry, err error) error {
 		if err != nil || filepath.Ext(path) != ".yaml" {
 			return err
 		}
