@@ -4,6 +4,7 @@ package change
 
 import (
 	"fmt"
+	"slices"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -29,7 +30,7 @@ type Edit struct {
 	// .spec.template.spec.containers[name="web"].resources.limits.memory
 	Path fieldpath.Path
 	// Value is what the field becomes, in JSON's types (string, bool, int64,
-	// float64, []any, map[string]any); nil removes it.
+	// float64, []any, map[string]any); nil removes it, or the item of a list.
 	Value any
 }
 
@@ -87,7 +88,7 @@ func (c Change) ApplyTo(obj *unstructured.Unstructured) error {
 			return fmt.Errorf("%s has no %s", c.Object, missing)
 		}
 		if edit.Value == nil {
-			remove(obj.Object, edit.Path)
+			obj.Object, _ = remove(obj.Object, edit.Path).(map[string]any)
 			continue
 		}
 		obj.Object, _ = write(obj.Object, edit.Path, edit.Value).(map[string]any)
@@ -122,15 +123,31 @@ func write(node any, path fieldpath.Path, to any) any {
 	}
 }
 
-// remove deletes the field at path, where it is there.
-func remove(node any, path fieldpath.Path) {
-	for ; len(path) > 1; path = path[1:] {
-		node = child(node, path[0])
+// remove returns node without the field, or the item of a list, at path.
+func remove(node any, path fieldpath.Path) any {
+	switch step := path[0]; {
+	case step.FieldName != nil:
+		fields, ok := node.(map[string]any)
+		if !ok {
+			return node
+		}
+		if held, set := fields[*step.FieldName]; set && len(path) > 1 {
+			fields[*step.FieldName] = remove(held, path[1:])
+		} else {
+			delete(fields, *step.FieldName)
+		}
+	case step.Key != nil:
+		items, _ := node.([]any)
+		at := find(items, *step.Key)
+		if at < 0 {
+			return node
+		}
+		if len(path) == 1 {
+			return slices.Delete(slices.Clone(items), at, at+1)
+		}
+		items[at] = remove(items[at], path[1:])
 	}
-	fields, isMap := node.(map[string]any)
-	if isMap && path[0].FieldName != nil {
-		delete(fields, *path[0].FieldName)
-	}
+	return node
 }
 
 // missingItem is the path to the first list item on the way to path that an

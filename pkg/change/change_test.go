@@ -57,6 +57,11 @@ func TestChange(t *testing.T) {
 			after: `{spec: {template: {spec: {containers: [{name: sidecar, image: b}, {name: web, image: a, resources: {limits: {}}}]}}}}`,
 			apply: `{}`,
 		},
+		"an item is removed by its key": {
+			edits: []Edit{Remove("spec", "template", "spec", "containers", Item("name", "sidecar")), Remove("spec", "template", "spec", "containers", Item("name", "gone"))},
+			after: `{spec: {replicas: 1, template: {spec: {containers: [{name: web, image: a, resources: {limits: {cpu: "1"}}}]}}}}`,
+			apply: `{}`,
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			c := Change{Object: ref(), Edits: test.edits}

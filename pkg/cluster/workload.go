@@ -37,6 +37,9 @@ type Workload struct {
 	// Selector is Self's own selector of pods; nil where Self has none.
 	Selector *metav1.LabelSelector
 
+	// Strategy is how a Deployment replaces its pods; nil for other kinds.
+	Strategy *appsv1.DeploymentStrategy
+
 	// Pods are those of the Workload that the Snapshot holds.
 	Pods []*corev1.Pod
 	// Services select the Template's labels.
@@ -110,7 +113,9 @@ func (w *Workload) selecting(selector *metav1.LabelSelector) *Workload {
 }
 
 func deploymentWorkload(d *appsv1.Deployment) *Workload {
-	return newWorkload(RefOf("apps/v1", "Deployment", &d.ObjectMeta), &d.ObjectMeta, &d.Spec.Template, "spec.template.spec", orOne(d.Spec.Replicas)).selecting(d.Spec.Selector)
+	w := newWorkload(RefOf("apps/v1", "Deployment", &d.ObjectMeta), &d.ObjectMeta, &d.Spec.Template, "spec.template.spec", orOne(d.Spec.Replicas)).selecting(d.Spec.Selector)
+	w.Strategy = &d.Spec.Strategy
+	return w
 }
 
 func statefulSetWorkload(s *appsv1.StatefulSet) *Workload {

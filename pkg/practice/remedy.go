@@ -17,6 +17,9 @@ type Remedy struct {
 	ManifestsOnly bool
 	// Uses are kinds that the remedy reads beyond those of its practice.
 	Uses []cluster.Kind
+	// LeadsTo are practices of severity info that begin to judge an object once
+	// it is mended, and find more to do: a second replica can be scaled by load.
+	LeadsTo []string
 	// Propose says what would mend a finding of its practice, or why nothing
 	// safe would. It is pure, and its proposal makes no other practice fail.
 	Propose func(*cluster.Snapshot, Finding) Proposal
@@ -30,8 +33,19 @@ type Proposal struct {
 	Why string
 	// Risk says what may go wrong, in one sentence; "" where nothing is known to.
 	Risk string
-	// Refused says why nothing is proposed; all else is then empty.
+	// Refused says why nothing is proposed; all else but Next is then empty.
 	Refused string
+	// Next are further parts of what mends the finding, each a change to accept
+	// or refuse by itself, in this order. Some may be refused while others are
+	// not: then the finding stays, with less to say.
+	Next []Proposal
+}
+
+// Each are a Proposal and those that follow it.
+func (p Proposal) Each() []Proposal {
+	next := p.Next
+	p.Next = nil
+	return append([]Proposal{p}, next...)
 }
 
 // Refuse is the Proposal that nothing be done.

@@ -7,8 +7,10 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 
+	"github.com/kubectl-prod/kubectl-prod/pkg/change"
 	"github.com/kubectl-prod/kubectl-prod/pkg/cluster"
 	"github.com/kubectl-prod/kubectl-prod/pkg/practice"
+	"github.com/kubectl-prod/kubectl-prod/pkg/practice/mend"
 	"github.com/kubectl-prod/kubectl-prod/pkg/report"
 )
 
@@ -41,6 +43,10 @@ func GracePeriodZero() practice.Practice {
 		Fix:     "leave terminationGracePeriodSeconds out, for 30 s, or set what the program needs to end",
 		Sources: append(graceSources(), "https://kubernetes.io/docs/tasks/run-application/force-delete-stateful-set-pod/"),
 		Judges:  cluster.WorkloadKinds(),
+		Remedy: &practice.Remedy{
+			Does:    "sets terminationGracePeriodSeconds to 30, the API server's default, plus what a preStop hook sleeps",
+			Propose: mend.Workload(fitGrace),
+		},
 		Check: practice.EachWorkload(nil, func(_ *cluster.Snapshot, w *cluster.Workload) []practice.Finding {
 			if grace := w.Template.Spec.TerminationGracePeriodSeconds; grace == nil || *grace > 0 {
 				return nil
@@ -67,6 +73,10 @@ func GraceBelowPreStop() practice.Practice {
 		Fix:     "raise terminationGracePeriodSeconds above the hook's sleep plus the time that the program needs to end",
 		Sources: graceSources(),
 		Judges:  cluster.WorkloadKinds(),
+		Remedy: &practice.Remedy{
+			Does:    "sets terminationGracePeriodSeconds to what the longest preStop hook sleeps plus 30",
+			Propose: mend.Workload(fitGrace),
+		},
 		Check: practice.EachContainer(func(_ *cluster.Snapshot, c cluster.Container) []practice.Finding {
 			sleep, grace := preStopSleep(c.Container), graceOf(c.Workload)
 			if sleep == 0 || grace == 0 || sleep < grace { // a grace of 0 is grace-period-zero's
@@ -100,6 +110,16 @@ func GraceExcessive() practice.Practice {
 			return nil
 		}),
 	}
+}
+
+// fitGrace leaves a program the API server's default after the longest hook.
+func fitGrace(_ *cluster.Snapshot, w *cluster.Workload, _ practice.Finding) practice.Proposal {
+	longest := int64(0)
+	for c := range w.Containers() {
+		longest = max(longest, preStopSleep(c.Container))
+	}
+	return practice.Propose(mend.Edit(w, change.Set(longest+corev1.DefaultTerminationGracePeriodSeconds, mend.InTemplate(w, "terminationGracePeriodSeconds")...))).
+		Because("%d s of preStop sleep, and %d s for the program to end after SIGTERM", longest, corev1.DefaultTerminationGracePeriodSeconds)
 }
 
 // staysUp reports whether a Workload's pods are meant to run on.

@@ -7,8 +7,10 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 
+	"github.com/kubectl-prod/kubectl-prod/pkg/change"
 	"github.com/kubectl-prod/kubectl-prod/pkg/cluster"
 	"github.com/kubectl-prod/kubectl-prod/pkg/practice"
+	"github.com/kubectl-prod/kubectl-prod/pkg/practice/mend"
 	"github.com/kubectl-prod/kubectl-prod/pkg/report"
 )
 
@@ -36,6 +38,11 @@ func GracefulShutdownMissing() practice.Practice {
 		},
 		Needs:  []cluster.Kind{cluster.Services},
 		Judges: cluster.WorkloadKinds(),
+		Remedy: &practice.Remedy{
+			Does: "adds lifecycle.preStop.sleep.seconds: 5, which needs no shell in the image, and raises terminationGracePeriodSeconds where it leaves less than 10 s after it; " +
+				"needs Kubernetes 1.30",
+			Propose: mend.Container(sleepBeforeEnd),
+		},
 		Check: practice.EachWorkload(answers, func(_ *cluster.Snapshot, w *cluster.Workload) []practice.Finding {
 			var findings []practice.Finding
 			for _, c := range servedContainers(w) {
@@ -82,4 +89,28 @@ func wasKilled(w *cluster.Workload, container string) int {
 		}
 	}
 	return n
+}
+
+const (
+	// drained is how long endpoints take to be told that a pod ends, generously.
+	drained = 5
+	// toEnd is the least that a program is left after its preStop hook.
+	toEnd = 10
+)
+
+// sleepBeforeEnd keeps a container up until no more requests arrive.
+func sleepBeforeEnd(s *cluster.Snapshot, c cluster.Container, _ practice.Finding) practice.Proposal {
+	w := c.Workload
+	if mend.Before(s, "1.30") {
+		return practice.Refuse("Kubernetes %s has no preStop sleep, which came with 1.30, and whether the image has a sleep of its own is not known", s.Origin.Version)
+	}
+	edits := []change.Edit{change.Set(map[string]any{"sleep": map[string]any{"seconds": int64(drained)}}, mend.InContainer(c, "lifecycle", "preStop")...)}
+	if graceOf(w) < drained+toEnd {
+		edits = append(edits, change.Set(int64(drained+corev1.DefaultTerminationGracePeriodSeconds), mend.InTemplate(w, "terminationGracePeriodSeconds")...))
+	}
+	proposal := practice.Propose(mend.Edit(w, edits...)).Because("endpoints are told within some seconds that a pod ends; %d s cover them", drained)
+	if hidesBehindShell(c.Container) {
+		return proposal.Risking("its shell still passes no SIGTERM on: start the program with exec, too")
+	}
+	return proposal
 }

@@ -5,6 +5,7 @@ import (
 
 	"github.com/kubectl-prod/kubectl-prod/pkg/cluster"
 	"github.com/kubectl-prod/kubectl-prod/pkg/practice"
+	"github.com/kubectl-prod/kubectl-prod/pkg/practice/mend"
 	"github.com/kubectl-prod/kubectl-prod/pkg/report"
 )
 
@@ -30,6 +31,11 @@ func PDBMissing() practice.Practice {
 		Needs:  []cluster.Kind{cluster.Budgets},
 		Judges: []cluster.Kind{cluster.Deployments, cluster.StatefulSets},
 		Uses:   []cluster.Kind{cluster.Autoscalers},
+		Remedy: &practice.Remedy{
+			Does: "creates a PodDisruptionBudget named after the workload, with its selector, maxUnavailable: 1 and unhealthyPodEvictionPolicy: AlwaysAllow; " +
+				"refused where the selector matches other workloads' pods too",
+			Propose: mend.Workload(createBudget),
+		},
 		Check: practice.EachWorkload(runsSeveral, func(_ *cluster.Snapshot, w *cluster.Workload) []practice.Finding {
 			if len(w.Budgets) > 0 {
 				return nil
@@ -42,4 +48,15 @@ func PDBMissing() practice.Practice {
 			return []practice.Finding{finding}
 		}),
 	}
+}
+
+func createBudget(s *cluster.Snapshot, w *cluster.Workload, _ practice.Finding) practice.Proposal {
+	if len(w.Budgets) > 0 {
+		return practice.Refuse("PodDisruptionBudget %s selects it already", w.Budgets[0].Name)
+	}
+	budget, why := mend.Budget(s, w)
+	if why != "" {
+		return practice.Refuse("%s", why)
+	}
+	return practice.Propose(budget).Because("of %d pods a drain may then take one at a time, and any that is not ready", wanted(w))
 }

@@ -1,8 +1,11 @@
 package availability
 
 import (
+	corev1 "k8s.io/api/core/v1"
+
 	"github.com/kubectl-prod/kubectl-prod/pkg/cluster"
 	"github.com/kubectl-prod/kubectl-prod/pkg/practice"
+	"github.com/kubectl-prod/kubectl-prod/pkg/practice/mend"
 	"github.com/kubectl-prod/kubectl-prod/pkg/report"
 )
 
@@ -30,6 +33,10 @@ func ReplicasInOneZone() practice.Practice {
 		Needs:    []cluster.Kind{cluster.Pods, cluster.Nodes},
 		Judges:   []cluster.Kind{cluster.Deployments, cluster.StatefulSets},
 		Uses:     []cluster.Kind{cluster.Autoscalers, cluster.ReplicaSets, cluster.Claims, cluster.Volumes},
+		Remedy: &practice.Remedy{
+			Does:    respreads("topology.kubernetes.io/zone"),
+			Propose: mend.Workload(respreadOver(corev1.LabelTopologyZone)),
+		},
 		Check: func(s *cluster.Snapshot) practice.Verdict {
 			zones := s.Zones()
 			if len(zones) < 2 {

@@ -1,8 +1,11 @@
 package availability
 
 import (
+	corev1 "k8s.io/api/core/v1"
+
 	"github.com/kubectl-prod/kubectl-prod/pkg/cluster"
 	"github.com/kubectl-prod/kubectl-prod/pkg/practice"
+	"github.com/kubectl-prod/kubectl-prod/pkg/practice/mend"
 	"github.com/kubectl-prod/kubectl-prod/pkg/report"
 )
 
@@ -30,6 +33,11 @@ func ReplicasOnOneNode() practice.Practice {
 		Needs:    []cluster.Kind{cluster.Pods, cluster.Nodes},
 		Judges:   []cluster.Kind{cluster.Deployments, cluster.StatefulSets},
 		Uses:     []cluster.Kind{cluster.Autoscalers, cluster.ReplicaSets},
+		Remedy: &practice.Remedy{
+			Does:    respreads("kubernetes.io/hostname"),
+			Uses:    []cluster.Kind{cluster.Claims, cluster.Volumes},
+			Propose: mend.Workload(respreadOver(corev1.LabelHostname)),
+		},
 		Check: func(s *cluster.Snapshot) practice.Verdict {
 			if workerNodes(s) < 2 {
 				return practice.Verdict{} // there is nowhere else
@@ -48,16 +56,4 @@ func ReplicasOnOneNode() practice.Practice {
 			})(s)
 		},
 	}
-}
-
-// respread says how to spread pods that are there already.
-func respread(w *cluster.Workload) string {
-	if w.Owner != w.Self {
-		return "spread them in the " + w.Owner.Kind + " and let it restart them"
-	}
-	restart := "kubectl rollout restart " + w.Self.String() + " -n " + w.Self.Namespace
-	if spreads(w) {
-		return restart
-	}
-	return "add topologySpreadConstraints over zone and hostname, then " + restart
 }

@@ -3,8 +3,10 @@ package availability
 import (
 	"fmt"
 
+	"github.com/kubectl-prod/kubectl-prod/pkg/change"
 	"github.com/kubectl-prod/kubectl-prod/pkg/cluster"
 	"github.com/kubectl-prod/kubectl-prod/pkg/practice"
+	"github.com/kubectl-prod/kubectl-prod/pkg/practice/mend"
 	"github.com/kubectl-prod/kubectl-prod/pkg/report"
 )
 
@@ -31,6 +33,13 @@ func SingleReplica() practice.Practice {
 		Needs:  []cluster.Kind{cluster.Services},
 		Judges: []cluster.Kind{cluster.Deployments, cluster.StatefulSets},
 		Uses:   []cluster.Kind{cluster.Autoscalers, cluster.ScaledObjects},
+		Remedy: &practice.Remedy{
+			Does: "sets spec.replicas: 2 on a Deployment, with a topology spread and a PodDisruptionBudget where it has none; refused for StatefulSets, " +
+				"and where a volume claim, the strategy Recreate or a host port speaks against a second pod",
+			Uses:    []cluster.Kind{cluster.Budgets, cluster.Nodes},
+			LeadsTo: []string{"hpa-missing"},
+			Propose: mend.Workload(runTwo),
+		},
 		Check: practice.EachWorkload(servesWithCount, func(_ *cluster.Snapshot, w *cluster.Workload) []practice.Finding {
 			if *w.Replicas > 1 {
 				return nil
@@ -53,4 +62,16 @@ func scaleUp(w *cluster.Workload) string {
 		return fmt.Sprintf("kubectl scale deployment %s -n %s --replicas=2", w.Self.Name, w.Self.Namespace)
 	}
 	return "run at least 2 replicas, with the application's own replication where it keeps state"
+}
+
+// runTwo adds a second pod, with what two pods need to be worth more than one.
+func runTwo(s *cluster.Snapshot, w *cluster.Workload, _ practice.Finding) practice.Proposal {
+	edits, budget, why := mend.Standing(s, w)
+	if why != "" {
+		return practice.Refuse("%s", why)
+	}
+	edits = append([]change.Edit{change.Set(int64(2), "spec", "replicas")}, edits...)
+	return practice.Propose(append([]change.Change{mend.Edit(w, edits...)}, budget...)...).
+		Because("1 pod carries Service %s; of 2 one is left when a node or a drain takes the other", w.Services[0].Name).
+		Risking("a program that must run alone, such as a scheduler without leader election, then does its work twice")
 }

@@ -1,8 +1,14 @@
 package availability
 
 import (
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+
+	"github.com/kubectl-prod/kubectl-prod/pkg/change"
 	"github.com/kubectl-prod/kubectl-prod/pkg/cluster"
 	"github.com/kubectl-prod/kubectl-prod/pkg/practice"
+	"github.com/kubectl-prod/kubectl-prod/pkg/practice/mend"
 	"github.com/kubectl-prod/kubectl-prod/pkg/report"
 )
 
@@ -28,8 +34,14 @@ func SpreadUnset() practice.Practice {
 		},
 		Judges: []cluster.Kind{cluster.Deployments, cluster.StatefulSets},
 		Uses:   []cluster.Kind{cluster.Autoscalers},
+		Remedy: &practice.Remedy{
+			Does: "adds topologySpreadConstraints over zone and node with maxSkew: 1 and whenUnsatisfiable: ScheduleAnyway, which keeps no pod from being placed; " +
+				"live, over those of the two labels that nodes carry",
+			Uses:    []cluster.Kind{cluster.Nodes},
+			Propose: mend.Workload(spread),
+		},
 		Check: practice.EachWorkload(runsSeveral, func(_ *cluster.Snapshot, w *cluster.Workload) []practice.Finding {
-			if spreads(w) {
+			if mend.Spreads(w) {
 				return nil
 			}
 			return []practice.Finding{practice.On(w.Owner, w.TemplatePath+".topologySpreadConstraints",
@@ -38,14 +50,14 @@ func SpreadUnset() practice.Practice {
 	}
 }
 
-func spreads(w *cluster.Workload) bool {
-	spec := w.Template.Spec
-	if len(spec.TopologySpreadConstraints) > 0 {
-		return true
+func spread(s *cluster.Snapshot, w *cluster.Workload, _ practice.Finding) practice.Proposal {
+	over := mend.Topologies(s)
+	switch {
+	case mend.Selector(w) == nil:
+		return practice.Refuse("it has no selector of its own for a constraint to use")
+	case len(over) == 0:
+		return practice.Refuse("no node carries %s or %s: there is nothing to spread over", corev1.LabelTopologyZone, corev1.LabelHostname)
 	}
-	if spec.Affinity == nil || spec.Affinity.PodAntiAffinity == nil {
-		return false
-	}
-	apart := spec.Affinity.PodAntiAffinity
-	return len(apart.RequiredDuringSchedulingIgnoredDuringExecution)+len(apart.PreferredDuringSchedulingIgnoredDuringExecution) > 0
+	return practice.Propose(mend.Edit(w, change.Set(mend.Spread(w, over), mend.InTemplate(w, "topologySpreadConstraints")...))).
+		Because("%d pods, kept apart by %s as far as there is room", wanted(w), strings.Join(over, " and "))
 }

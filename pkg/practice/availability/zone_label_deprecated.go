@@ -8,6 +8,7 @@ import (
 
 	"github.com/kubectl-prod/kubectl-prod/pkg/cluster"
 	"github.com/kubectl-prod/kubectl-prod/pkg/practice"
+	"github.com/kubectl-prod/kubectl-prod/pkg/practice/mend"
 	"github.com/kubectl-prod/kubectl-prod/pkg/report"
 )
 
@@ -34,6 +35,11 @@ func ZoneLabelDeprecated() practice.Practice {
 		},
 		Judges: cluster.WorkloadKinds(),
 		Uses:   []cluster.Kind{cluster.Nodes},
+		Remedy: &practice.Remedy{
+			Does: "writes the current label for every deprecated one in the template's node selector, affinity and topology spread constraints; " +
+				"refused where the rule, once alive, could leave pods pending: no node carries the current label with that value, or there are fewer domains than pods that must stand apart",
+			Propose: mend.Workload(renameLabels),
+		},
 		Check: func(s *cluster.Snapshot) practice.Verdict {
 			carried := nodeLabels(s.Nodes)
 			nodesKnown := s.WasRead(cluster.Nodes) && len(s.Nodes) > 0
