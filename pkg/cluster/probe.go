@@ -182,6 +182,9 @@ func readServerHealth(ctx context.Context, r *reader, coverage *Coverage) error 
 		return apierrors.NewGenericServerResponse(response.StatusCode, "get", schema.GroupResource{}, "/readyz", text, 0, true)
 	}
 	coverage.Objects = r.snapshot.takeHealth(body)
+	if coverage.Objects == 0 && string(body) != "ok" { // "ok" is told to who may not see more
+		return errors.New("the answer is not the API server's: it names no check")
+	}
 	return nil
 }
 
