@@ -5,10 +5,12 @@ package fault
 
 import (
 	"bytes"
+	"context"
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"net/http/httputil"
@@ -125,10 +127,23 @@ func (p *Proxy) Requests() []Request {
 // ServeHTTP passes a request on, or spoils it.
 func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if rule := p.note(r); rule != nil {
-		rule.Fault(w, r.WithContext(withClosing(r, p.closing)), p.forward)
+		rule.Fault(w, p.untilClosed(r), p.forward)
 		return
 	}
 	p.forward.ServeHTTP(w, r)
+}
+
+// untilClosed is a request whose context ends with the test, too.
+func (p *Proxy) untilClosed(r *http.Request) *http.Request {
+	ctx, cancel := context.WithCancel(r.Context())
+	go func() {
+		defer cancel()
+		select {
+		case <-ctx.Done():
+		case <-p.closing:
+		}
+	}()
+	return r.WithContext(ctx)
 }
 
 // note records a request and picks its rule.
@@ -246,7 +261,7 @@ func Pages(limit int) Fault {
 func Expire() Fault {
 	return func(w http.ResponseWriter, r *http.Request, _ http.Handler) {
 		status := metav1.Status{Code: http.StatusGone, Reason: metav1.StatusReasonExpired, Message: "The provided continue parameter is too old"}
-		status.ListMeta.Continue = fresh(r.URL.Query().Get("continue"))
+		status.Continue = fresh(r.URL.Query().Get("continue"))
 		writeStatus(w, status)
 	}
 }
@@ -291,9 +306,7 @@ func edited(write func(w http.ResponseWriter, r *http.Request, body []byte)) Fau
 		r.Header.Del("Accept-Encoding")
 		answer := httptest.NewRecorder()
 		pass.ServeHTTP(answer, r)
-		for name, values := range answer.Header() {
-			w.Header()[name] = values
-		}
+		maps.Copy(w.Header(), answer.Header())
 		w.Header().Del("Content-Length")
 		w.WriteHeader(answer.Code)
 		write(w, r, answer.Body.Bytes())

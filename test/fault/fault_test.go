@@ -38,7 +38,7 @@ func get(t *testing.T, url string) (code int, body string, err error) {
 	if err != nil {
 		return 0, "", err
 	}
-	defer answer.Body.Close()
+	defer func() { _ = answer.Body.Close() }()
 	data, err := io.ReadAll(answer.Body)
 	return answer.StatusCode, string(data), err
 }
@@ -107,7 +107,7 @@ func TestAClockIsSetOff(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer answer.Body.Close()
+	defer func() { _ = answer.Body.Close() }()
 	date, err := http.ParseTime(answer.Header.Get("Date"))
 	if off := time.Since(date); err != nil || off < 364*24*time.Hour {
 		t.Errorf("the clock is off by %s (%v)", off, err)
