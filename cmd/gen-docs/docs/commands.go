@@ -21,7 +21,8 @@ func commands() *cobra.Command {
 	return cmd.NewCommand(streams, version.Info{})
 }
 
-// commandPages are a page for each command that is not hidden.
+// commandPages are a page for each command that is not hidden, and a manual
+// page for `man -l`.
 func commandPages() (Files, error) {
 	root := commands()
 	root.DisableAutoGenTag = true // its date would differ every day
@@ -31,8 +32,14 @@ func commandPages() (Files, error) {
 		homeless(c.Flags())
 		homeless(c.PersistentFlags())
 		var page bytes.Buffer
-		err := doc.GenMarkdown(c, &page)
+		if err := doc.GenMarkdown(c, &page); err != nil {
+			return err
+		}
 		files["docs/commands/"+strings.ReplaceAll(c.CommandPath(), " ", "_")+".md"] = page.Bytes()
+		var manual bytes.Buffer
+		header := doc.GenManHeader{Title: strings.ToUpper(strings.ReplaceAll(c.CommandPath(), " ", "-")), Section: "1", Source: "kubectl prod", Date: new(Time())}
+		err := doc.GenMan(c, &header, &manual)
+		files["docs/man/"+strings.ReplaceAll(c.CommandPath(), " ", "-")+".1"] = manual.Bytes()
 		return err
 	})
 }

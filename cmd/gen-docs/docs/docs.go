@@ -28,7 +28,7 @@ type Files map[string][]byte
 func Time() time.Time { return time.Date(2026, 1, 15, 12, 0, 0, 0, time.UTC) }
 
 // generated are the directories in which every file is generated.
-func generated() []string { return []string{"docs/practices", "docs/commands"} }
+func generated() []string { return []string{"docs/practices", "docs/commands", "docs/man"} }
 
 // Generate makes all files from the code and from the repository's testdata
 // and examples.
