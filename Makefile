@@ -7,6 +7,9 @@ SHELL := /bin/bash
 GOLANGCI_LINT_VERSION := v2.15.0
 TOOLS := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/kubectl-prod/tools
 GOLANGCI_LINT := $(TOOLS)/golangci-lint-$(GOLANGCI_LINT_VERSION)/golangci-lint
+# The newest whose modules the proxy has and that this Go builds.
+GORELEASER_VERSION := v2.15.4
+GORELEASER := $(TOOLS)/goreleaser-$(GORELEASER_VERSION)/goreleaser
 CLUSTER := bin/test-cluster
 
 export CGO_ENABLED := 0
@@ -45,6 +48,18 @@ e2e: build $(CLUSTER) ## Run the built binary through a real kubectl on real clu
 .PHONY: krew-local
 krew-local: ## Build the krew archive for this machine and install it with real krew
 	go test -tags krew -count=1 -timeout 20m -v ./test/krew/...
+
+.PHONY: release-snapshot
+release-snapshot: $(GORELEASER) ## Build the archives of all six platforms into dist/, as a release does
+	$(GORELEASER) release --snapshot --clean --skip=publish,sign,sbom,docker
+
+.PHONY: release
+release: $(GORELEASER) ## Build, sign and draft the release of the present tag (CI does)
+	$(GORELEASER) release --clean
+
+$(GORELEASER):
+	@echo "goreleaser $(GORELEASER_VERSION): building (some minutes, once)"
+	GOBIN=$(dir $@) go install github.com/goreleaser/goreleaser/v2@$(GORELEASER_VERSION)
 
 .PHONY: bench
 bench: build $(CLUSTER) ## Measure doctor against a bare LIST of the same kinds (NODES=100 PODS=2000)
