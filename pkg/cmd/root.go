@@ -24,6 +24,7 @@ import (
 	"github.com/kubectl-prod/kubectl-prod/pkg/cmd/connection"
 	"github.com/kubectl-prod/kubectl-prod/pkg/cmd/doctor"
 	"github.com/kubectl-prod/kubectl-prod/pkg/cmd/exit"
+	"github.com/kubectl-prod/kubectl-prod/pkg/cmd/harden"
 	"github.com/kubectl-prod/kubectl-prod/pkg/cmd/version"
 )
 
@@ -64,7 +65,8 @@ func NewCommand(streams genericiooptions.IOStreams, info version.Info) *cobra.Co
 		Long: `Keep Kubernetes production-grade.
 
 doctor finds what is not production-grade, and what is on fire. It reads the
-current context and changes nothing.
+current context and changes nothing. harden mends it, one reviewed change at a
+time.
 
 Flags go after "kubectl prod": kubectl refuses flags before a plugin's name.`,
 		Annotations:                map[string]string{cobra.CommandDisplayNameAnnotation: "kubectl prod"},
@@ -97,6 +99,7 @@ Flags go after "kubectl prod": kubectl refuses flags before a plugin's name.`,
 	connected.Complete(root)
 	root.AddCommand(
 		doctor.NewCommand(connected, streams),
+		harden.NewCommand(connected, streams),
 		completion.NewCommand(streams),
 		version.NewCommand(streams, info),
 		newOptionsCommand(root),

@@ -4,6 +4,7 @@ package config
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -89,6 +90,31 @@ func Load(name string, catalogue []practice.Practice) (*Config, error) {
 		return nil, fmt.Errorf("%s is not as it should be:\n%w", name, err)
 	}
 	return config, nil
+}
+
+// Find is Load of the file that was named; without a name, of [DefaultFile],
+// where it is there.
+func Find(name string, catalogue []practice.Practice) (*Config, error) {
+	if name == "" {
+		if _, err := os.Stat(DefaultFile); err != nil {
+			return &Config{}, nil //nolint:nilerr // nobody asked for the file
+		}
+		name = DefaultFile
+	}
+	return Load(name, catalogue)
+}
+
+// Choose is [practice.Choose] as the file wants it: what the file skips is left
+// out unless check names it, what it enables is in unless check names
+// something else, and severities are as it says.
+func (c *Config) Choose(all []practice.Practice, check, skip []string) ([]practice.Practice, error) {
+	all = slices.Clone(all)
+	for i := range all {
+		p := &all[i]
+		p.Severity = cmp.Or(c.Severities[p.ID], p.Severity)
+		p.Optional = (p.Optional || slices.Contains(c.Skip, p.ID)) && !slices.Contains(c.Enable, p.ID)
+	}
+	return practice.Choose(all, check, skip)
 }
 
 // Parse is Load of a file's content.

@@ -192,3 +192,9 @@ func nowFirst(a, b report.Finding) int {
 		return 1
 	}
 }
+
+// FindingOf is a Finding as it was before it was worded for a report.
+func FindingOf(f report.Finding) Finding {
+	ref := cluster.Ref{APIVersion: f.Object.APIVersion, Kind: f.Object.Kind, Namespace: f.Object.Namespace, Name: f.Object.Name}
+	return Finding{Object: ref, Path: f.Path, Message: f.Message, Severity: f.Severity, Fix: f.Fix, Platform: f.Platform}
+}

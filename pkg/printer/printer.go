@@ -164,3 +164,6 @@ func escape(text string) string {
 	}
 	return b.String()
 }
+
+// Escape makes text of the cluster safe for a terminal, on one line.
+func Escape(text string) string { return escape(text) }

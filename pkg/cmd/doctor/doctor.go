@@ -177,12 +177,12 @@ func (o *Options) Complete() error {
 	if err != nil {
 		return fmt.Errorf("-l %q does not parse: %w", o.Selector, err)
 	}
-	settings, err := settingsOf(o.ConfigFile)
+	settings, err := config.Find(o.ConfigFile, catalogue.All())
 	if err != nil {
 		return err
 	}
 	o.scope = practice.Scope{Namespace: *o.Connection.Namespace, Selector: selector, Ignores: settings.Ignores}
-	o.practices, err = chooseBy(settings, o.catalogue(settings.Custom), o.Check, o.Skip)
+	o.practices, err = settings.Choose(o.catalogue(settings.Custom), o.Check, o.Skip)
 	if err != nil {
 		return err
 	}

@@ -1,18 +1,16 @@
-package doctor
+package practice
 
 import (
 	"slices"
 	"strings"
 	"testing"
-
-	"github.com/kubectl-prod/kubectl-prod/pkg/practice"
 )
 
 func TestOptionalPracticesAreJudgedOnlyWhenNamedByTheirID(t *testing.T) {
-	all := []practice.Practice{
-		{ID: "usual", Chapter: practice.Resources},
-		{ID: "optional", Chapter: practice.Resources, Optional: true},
-		{ID: "another", Chapter: practice.Security, Optional: true},
+	all := []Practice{
+		{ID: "usual", Chapter: Resources},
+		{ID: "optional", Chapter: Resources, Optional: true},
+		{ID: "another", Chapter: Security, Optional: true},
 	}
 	for name, test := range map[string]struct {
 		check, skip []string
@@ -30,7 +28,7 @@ func TestOptionalPracticesAreJudgedOnlyWhenNamedByTheirID(t *testing.T) {
 		"everything there is to skip": {skip: []string{"resources"}, wrong: "no practice is left to judge"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			chosen, err := choose(all, test.check, test.skip)
+			chosen, err := Choose(all, test.check, test.skip)
 			var got []string
 			for _, p := range chosen {
 				got = append(got, p.ID)
@@ -46,9 +44,9 @@ func TestOptionalPracticesAreJudgedOnlyWhenNamedByTheirID(t *testing.T) {
 }
 
 func TestAListShowsOptionalPracticesToo(t *testing.T) {
-	all := []practice.Practice{{ID: "usual", Chapter: practice.Resources}, {ID: "optional", Chapter: practice.Resources, Optional: true}}
+	all := []Practice{{ID: "usual", Chapter: Resources}, {ID: "optional", Chapter: Resources, Optional: true}}
 	for _, names := range [][]string{nil, {"resources"}} {
-		if listed, err := named(all, names); err != nil || len(listed) != 2 {
+		if listed, err := Named(all, names); err != nil || len(listed) != 2 {
 			t.Errorf("listed %d by %v, want 2 (%v)", len(listed), names, err)
 		}
 	}

@@ -1,0 +1,472 @@
+package harden
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"sigs.k8s.io/structured-merge-diff/v6/fieldpath"
+
+	"github.com/kubectl-prod/kubectl-prod/pkg/change"
+	"github.com/kubectl-prod/kubectl-prod/pkg/cluster"
+)
+
+// draft is what is to be written to one object, as tried on the API server.
+type draft struct {
+	change change.Change
+	// before is the object as it was read, nil for a new one; after is what the
+	// API server says it would be.
+	before, after *unstructured.Unstructured
+	touches       []change.Touch // of before, to after
+	reread        int            // how often it was read anew
+}
+
+func (d *draft) creates() bool { return d.before == nil }
+
+// drafts are those of a unit, in the order in which they are written.
+type drafts []*draft
+
+func (d drafts) of(ref cluster.Ref) *draft {
+	for _, one := range d {
+		if one.change.Object == ref {
+			return one
+		}
+	}
+	return nil
+}
+
+// with are the drafts with others in place of those of the same objects.
+func (d drafts) with(others drafts) drafts {
+	all := slices.Clone(d)
+	for _, other := range others {
+		at := slices.IndexFunc(all, func(one *draft) bool { return one.change.Object == other.change.Object })
+		if at < 0 {
+			all = append(all, other)
+		} else {
+			all[at] = other
+		}
+	}
+	return all
+}
+
+// trial is what the API server says to an Item.
+type trial struct {
+	drafts drafts // of the Item's objects, with what was accepted before
+	owner  Owner
+	notes  []string
+	// refused says why it must not, cannot or may not be written.
+	refused string
+	// git is true where it is to be written in Git, or wherever the owner reads.
+	git bool
+}
+
+// refusal is an error that refuses a change.
+type refusal struct{ text string }
+
+func (r *refusal) Error() string { return r.text }
+
+func refuse(format string, args ...any) error { return &refusal{fmt.Sprintf(format, args...)} }
+
+// try asks the API server what it would make of an Item, on top of what was
+// accepted already. It writes nothing. The error is of a server that does not
+// answer.
+func (r *Run) try(ctx context.Context, item *Item, accepted drafts) (*trial, error) {
+	t := &trial{}
+	err := r.tryAll(ctx, item, accepted, t)
+	var refused *refusal
+	if errors.As(err, &refused) {
+		t.refused = refused.text
+		return t, nil
+	}
+	return t, err
+}
+
+func (r *Run) tryAll(ctx context.Context, item *Item, accepted drafts, t *trial) error {
+	for _, c := range item.Proposal.Changes {
+		draft, err := r.draft(ctx, c, accepted)
+		if draft != nil {
+			t.drafts = append(t.drafts, draft) // also of what is refused, to show it
+		}
+		if err != nil {
+			return err
+		}
+	}
+	for _, d := range t.drafts {
+		if err := r.owned(ctx, item, d, t); err != nil {
+			return err
+		}
+		if missing := r.missing[d.change.Object]; len(missing) > 0 {
+			return refuse("you may not %s", strings.Join(missing, ", nor "))
+		}
+	}
+	for _, d := range t.drafts {
+		if err := r.tryOne(ctx, item, d, t); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// draft makes a change here, without a word to the API server but the read.
+func (r *Run) draft(ctx context.Context, c change.Change, accepted drafts) (*draft, error) {
+	if c.Create != nil {
+		d := &draft{change: c, after: c.Body()}
+		switch _, err := r.API.Get(ctx, c.Object); {
+		case err == nil:
+			return d, refuse("%s is there already", c.Object)
+		case !apierrors.IsNotFound(err) && !isGone(err):
+			return d, err
+		}
+		return d, nil
+	}
+	d := &draft{change: c}
+	if earlier := accepted.of(c.Object); earlier != nil {
+		d.before = earlier.before
+		d.change.Edits = append(slices.Clone(earlier.change.Edits), c.Edits...)
+	} else {
+		before, err := r.API.Get(ctx, c.Object)
+		switch {
+		case err != nil && isGone(err):
+			return nil, refuse("%s is no longer there", c.Object)
+		case apierrors.IsForbidden(err):
+			return nil, refuse("you may not read %s", c.Object)
+		case err != nil:
+			return nil, err
+		case before.GetDeletionTimestamp() != nil:
+			return nil, refuse("%s is being deleted", c.Object)
+		}
+		d.before = before
+	}
+	d.after = d.before.DeepCopy()
+	if err := d.change.ApplyTo(d.after); err != nil {
+		return nil, refuse("%v: it has been changed since it was read; run harden again", err)
+	}
+	d.touches = change.Diff(d.before, d.after)
+	if len(d.touches) == 0 {
+		return d, refuse("it is so already")
+	}
+	return d, nil
+}
+
+// owned refuses what something else owns. A new object belongs where the
+// object belongs that the finding is about.
+func (r *Run) owned(ctx context.Context, item *Item, d *draft, t *trial) error {
+	about := d.before
+	if d.creates() {
+		if item.Object.Kind == "Cluster" && item.Object.APIVersion == "" {
+			return nil
+		}
+		var err error
+		if about, err = r.API.Get(ctx, item.Object); err != nil {
+			if isGone(err) || apierrors.IsForbidden(err) {
+				return refuse("%s cannot be read, so that nothing tells who owns it", item.Object)
+			}
+			return err
+		}
+	}
+	owner, err := r.ownerOf(ctx, about)
+	if err != nil {
+		return err
+	}
+	t.owner = owner
+	switch {
+	case owner.Foreign():
+		t.git = true
+		return refuse("%s owns %s: %s", owner, cluster.RefTo(about), owner.Advice)
+	case owner.Unknown && r.Yes:
+		return refuse("who owns %s is %s; without --yes you are asked", cluster.RefTo(about), owner)
+	case owner.Unknown:
+		t.notes = append(t.notes, "who owns it is "+owner.String())
+	}
+	return nil
+}
+
+// tryOne asks the API server to try one draft, and puts its answer into it.
+func (r *Run) tryOne(ctx context.Context, item *Item, d *draft, t *trial) error {
+	if !d.creates() {
+		if rolls(d.before) && touchesTemplate(d.before, d.touches) {
+			s, err := stateOf(d.before)
+			if err != nil {
+				return err
+			}
+			if unfit := s.unfit(item.Practice.Now); unfit != "" {
+				return refuse("%s", unfit)
+			}
+		}
+		if holdsSecrets(d) {
+			return refuse("it changes a value that may be a secret, and the journal must not hold one")
+		}
+	}
+	if r.DryRun == "client" {
+		return nil
+	}
+	if d.creates() {
+		after, err := r.API.Create(ctx, d.change.Body(), true)
+		if err != nil {
+			return said(err)
+		}
+		d.after = after
+		return nil
+	}
+	if err := r.conflicts(ctx, d, t); err != nil {
+		return err
+	}
+	patch, err := change.JSONPatch(d.before, d.touches)
+	if err != nil {
+		return err
+	}
+	after, err := r.API.Patch(ctx, d.change.Object, patch, true)
+	if movedOn(err) {
+		return r.tryAgain(ctx, item, d, t)
+	}
+	if err != nil {
+		return said(err)
+	}
+	d.after, d.touches = after, change.Diff(d.before, after)
+	if len(d.touches) == 0 {
+		return refuse("the API server, or a webhook of it, takes the change back")
+	}
+	if touchesTemplate(d.before, d.touches) {
+		return r.preflight(ctx, d, t)
+	}
+	return nil
+}
+
+// tryAgain reads the object anew: its status changes all the time, and the
+// patch tests the resource version.
+func (r *Run) tryAgain(ctx context.Context, item *Item, d *draft, t *trial) error {
+	if d.reread++; d.reread > attempts {
+		return refuse("it is being written all the time; run harden again")
+	}
+	fresh, err := r.draft(ctx, d.change, nil)
+	if err != nil {
+		return err
+	}
+	if fresh.before.GetResourceVersion() == d.before.GetResourceVersion() {
+		return refuse("the API server cannot make the patch, although the object is as it was read")
+	}
+	d.before, d.after, d.touches = fresh.before, fresh.after, fresh.touches
+	return r.tryOne(ctx, item, d, t)
+}
+
+// attempts bounds how often a write that lost a race is made anew.
+const attempts = 10
+
+// movedOn reports whether a JSON patch failed for a value that it tests: the
+// API server answers that with a bare 422 (apiserver:
+// pkg/endpoints/handlers/patch.go, applyJSPatch), and a lost race of its own
+// with 409.
+func movedOn(err error) bool {
+	return apierrors.IsConflict(err) || apierrors.IsInvalid(err) && strings.Contains(err.Error(), "rejected our request due to an error in our request")
+}
+
+// said is an error of the API server, worded for the reader; what is no answer
+// to the change stays as it is.
+func said(err error) error {
+	var status apierrors.APIStatus
+	if !errors.As(err, &status) || status.Status().Code >= 500 && !strings.Contains(err.Error(), "webhook") || apierrors.IsUnauthorized(err) {
+		return err
+	}
+	text := oneLine(err.Error())
+	switch {
+	case strings.Contains(text, "field is immutable"), strings.Contains(text, "updates to statefulset spec for fields other than"):
+		return refuse("a field of it cannot be changed in place, the object would have to be made anew: %s", text)
+	case strings.Contains(text, "dry run") && strings.Contains(text, "webhook"):
+		return refuse("it cannot be tried before it is written: %s", text)
+	}
+	return refuse("the API server refuses it: %s", text)
+}
+
+func oneLine(text string) string { return strings.Join(strings.Fields(text), " ") }
+
+// conflicts asks a server-side apply that forces nothing who else writes the
+// fields that are set, and managedFields who writes those that are removed.
+// What a person's tool wrote is told; what a controller or anything unknown
+// wrote is refused.
+func (r *Run) conflicts(ctx context.Context, d *draft, t *trial) error {
+	managers := map[string][]string{} // the fields of each
+	removes := false
+	for _, edit := range d.change.Edits {
+		if edit.Value != nil {
+			continue
+		}
+		removes = true
+		for _, manager := range managersOf(d.before, edit.Path) {
+			managers[manager] = append(managers[manager], change.Pathname(edit.Path))
+		}
+	}
+	apply := d.change.ApplyConfiguration()
+	apply.SetUID(d.before.GetUID())
+	if err := r.API.TryApply(ctx, apply); apierrors.IsConflict(err) {
+		for manager, fields := range conflictsIn(err) {
+			managers[manager] = append(managers[manager], fields...)
+		}
+	} else if err != nil && !removes {
+		t.notes = append(t.notes, "who else writes its fields could not be tried: "+oneLine(err.Error()))
+	}
+	for _, manager := range sortedKeys(managers) {
+		fields := strings.Join(managers[manager], ", ")
+		switch writerOf(manager) {
+		case person:
+			t.notes = append(t.notes, fmt.Sprintf("%s was last set by %s: %s", fields, manager, setBack(manager)))
+		case ourselves:
+		case controller:
+			t.git = true
+			return refuse("%s is set by the controller %s, which would set it back", fields, manager)
+		default:
+			t.git = true
+			return refuse("%s is set by %s, of which nothing is known: it may set it back", fields, manager)
+		}
+	}
+	return nil
+}
+
+func sortedKeys[V any](m map[string]V) []string {
+	var keys []string
+	for key := range m {
+		keys = append(keys, key)
+	}
+	slices.Sort(keys)
+	return keys
+}
+
+// conflictsIn are the managers that a server-side apply conflicts with, each
+// with its fields.
+func conflictsIn(err error) map[string][]string {
+	managers := map[string][]string{}
+	var status apierrors.APIStatus
+	if !errors.As(err, &status) || status.Status().Details == nil {
+		return managers
+	}
+	named := regexp.MustCompile(`conflict with "([^"]+)"`)
+	for _, cause := range status.Status().Details.Causes {
+		if cause.Type != metav1.CauseTypeFieldManagerConflict {
+			continue
+		}
+		manager := cause.Message
+		if match := named.FindStringSubmatch(cause.Message); match != nil {
+			manager = match[1]
+		}
+		managers[manager] = append(managers[manager], strings.TrimPrefix(cause.Field, "."))
+	}
+	return managers
+}
+
+// managersOf are the field managers that own a field, or one inside it.
+func managersOf(obj *unstructured.Unstructured, path fieldpath.Path) []string {
+	var managers []string
+	for _, entry := range obj.GetManagedFields() {
+		if entry.FieldsV1 == nil {
+			continue
+		}
+		var set fieldpath.Set
+		if err := set.FromJSON(strings.NewReader(entry.FieldsV1.GetRawString())); err != nil {
+			managers = append(managers, entry.Manager) // it may
+			continue
+		}
+		owns := false
+		set.Iterate(func(held fieldpath.Path) {
+			owns = owns || len(held) >= len(path) && held[:len(path)].Equals(path)
+		})
+		if owns && !slices.Contains(managers, entry.Manager) {
+			managers = append(managers, entry.Manager)
+		}
+	}
+	return managers
+}
+
+// preflight has the API server try a pod of the changed template: that is what
+// Pod Security, quotas, limit ranges and webhooks judge, and no workload's own
+// dry run asks them.
+func (r *Run) preflight(ctx context.Context, d *draft, t *trial) error {
+	pod := podOf(d.after)
+	if pod == nil {
+		return nil
+	}
+	if !r.mayTryPods(ctx, pod.GetNamespace()) {
+		t.notes = append(t.notes, "its pods were not tried: you may not create pods in "+pod.GetNamespace())
+		return nil
+	}
+	_, err := r.API.Create(ctx, pod, true)
+	if err == nil {
+		return nil
+	}
+	var refused *refusal
+	if err = said(err); !errors.As(err, &refused) {
+		return err
+	}
+	s, stateErr := stateOf(d.after)
+	switch {
+	case strings.Contains(refused.text, "dry run"):
+		t.notes = append(t.notes, "its pods were not tried: "+refused.text)
+		return nil
+	case strings.Contains(refused.text, "exceeded quota") && (stateErr != nil || !rolls(d.after) || !s.surges):
+		// Old pods go first, and free what the new ones need.
+		t.notes = append(t.notes, "no room for one more pod now: "+refused.text)
+		return nil
+	}
+	return refuse("a pod of the changed template is not admitted: %s", strings.TrimPrefix(refused.text, "the API server refuses it: "))
+}
+
+// ownerOf classifies an object by itself and by what its controller references
+// lead to.
+func (r *Run) ownerOf(ctx context.Context, obj *unstructured.Unstructured) (Owner, error) {
+	var above []*unstructured.Unstructured
+	for ref := metav1.GetControllerOf(obj); ref != nil && len(above) < maxOwners; {
+		parent, err := r.API.Get(ctx, cluster.Ref{APIVersion: ref.APIVersion, Kind: ref.Kind, Namespace: obj.GetNamespace(), Name: ref.Name})
+		if err != nil {
+			break // the reference itself tells enough
+		}
+		above = append(above, parent)
+		ref = metav1.GetControllerOf(parent)
+	}
+	applications, err := r.argoApplications(ctx, obj)
+	return Classify(obj, above, applications), err
+}
+
+// maxOwners bounds the walk up the owners, which a loop would make endless.
+const maxOwners = 8
+
+// argoApplications are the names of Argo CD's Applications, asked for once and
+// only for objects whose label may name one. Where they cannot be read the
+// label counts.
+func (r *Run) argoApplications(ctx context.Context, obj *unstructured.Unstructured) ([]string, error) {
+	instance := obj.GetLabels()["app.kubernetes.io/instance"]
+	if instance == "" {
+		return nil, nil
+	}
+	r.once.Do(func() {
+		applications, err := r.API.List(ctx, cluster.Ref{APIVersion: "argoproj.io/v1alpha1", Kind: "Application"}, metav1.ListOptions{})
+		for _, application := range applications {
+			r.applications = append(r.applications, application.GetName())
+		}
+		r.argoHidden = err != nil && !isGone(err)
+	})
+	if r.argoHidden {
+		return []string{instance}, nil
+	}
+	return r.applications, nil
+}
+
+// holdsSecrets reports whether what the journal keeps of a draft may hold a
+// secret.
+func holdsSecrets(d *draft) bool {
+	if d.change.Object.Kind == "Secret" {
+		return true
+	}
+	for _, t := range d.touches {
+		text, err := json.Marshal([]any{t.Before, t.After})
+		inEnv := slices.ContainsFunc(t.Path, func(step fieldpath.PathElement) bool { return step.FieldName != nil && *step.FieldName == "env" })
+		if err != nil || inEnv || strings.Contains(string(text), `"env":[`) {
+			return true
+		}
+	}
+	return false
+}
