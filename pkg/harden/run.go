@@ -271,7 +271,7 @@ func (u *unitRun) ask(ctx context.Context) (quit bool, err error) {
 			continue
 		}
 		if ctx.Err() != nil {
-			return false, nil
+			return false, ctx.Err()
 		}
 		c, verdict, err := u.askOne(ctx, i, item, skip)
 		if err != nil {
@@ -301,7 +301,7 @@ func (u *unitRun) askOne(ctx context.Context, i int, item *Item, skip bool) (rep
 		if problem != "" {
 			c.Notes = append(c.Notes, problem)
 		}
-		verdict := No
+		var verdict Verdict
 		switch {
 		case t.refused != "":
 			r.Face.Show(&c, u.of)

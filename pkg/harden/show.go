@@ -3,6 +3,7 @@ package harden
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"regexp"
 	"slices"
 
@@ -167,10 +168,7 @@ func maskedEnv(env []any) []any {
 			shown[i] = item
 			continue
 		}
-		copied := map[string]any{}
-		for name, held := range fields {
-			copied[name] = held
-		}
+		copied := maps.Clone(fields)
 		copied["value"] = mask
 		shown[i] = copied
 	}

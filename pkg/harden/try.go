@@ -21,6 +21,8 @@ import (
 // draft is what is to be written to one object, as tried on the API server.
 type draft struct {
 	change change.Change
+	// own is the Item's part of the change: the rest was accepted before.
+	own change.Change
 	// before is the object as it was read, nil for a new one; after is what the
 	// API server says it would be.
 	before, after *unstructured.Unstructured
@@ -80,8 +82,7 @@ func refuse(format string, args ...any) error { return &refusal{fmt.Sprintf(form
 func (r *Run) try(ctx context.Context, item *Item, accepted drafts) (*trial, error) {
 	t := &trial{}
 	err := r.tryAll(ctx, item, accepted, t)
-	var refused *refusal
-	if errors.As(err, &refused) {
+	if refused, ok := errors.AsType[*refusal](err); ok {
 		t.refused = refused.text
 		return t, nil
 	}
@@ -117,7 +118,7 @@ func (r *Run) tryAll(ctx context.Context, item *Item, accepted drafts, t *trial)
 // draft makes a change here, without a word to the API server but the read.
 func (r *Run) draft(ctx context.Context, c change.Change, accepted drafts) (*draft, error) {
 	if c.Create != nil {
-		d := &draft{change: c, after: c.Body()}
+		d := &draft{change: c, own: c, after: c.Body()}
 		switch _, err := r.API.Get(ctx, c.Object); {
 		case err == nil:
 			return d, refuse("%s is there already", c.Object)
@@ -126,7 +127,7 @@ func (r *Run) draft(ctx context.Context, c change.Change, accepted drafts) (*dra
 		}
 		return d, nil
 	}
-	d := &draft{change: c}
+	d := &draft{change: c, own: c}
 	if earlier := accepted.of(c.Object); earlier != nil {
 		d.before = earlier.before
 		d.change.Edits = append(slices.Clone(earlier.change.Edits), c.Edits...)
@@ -171,10 +172,7 @@ func (r *Run) owned(ctx context.Context, item *Item, d *draft, t *trial) error {
 			return err
 		}
 	}
-	owner, err := r.ownerOf(ctx, about)
-	if err != nil {
-		return err
-	}
+	owner := r.ownerOf(ctx, about)
 	t.owner = owner
 	switch {
 	case owner.Foreign():
@@ -293,7 +291,7 @@ func oneLine(text string) string { return strings.Join(strings.Fields(text), " "
 func (r *Run) conflicts(ctx context.Context, d *draft, t *trial) error {
 	managers := map[string][]string{} // the fields of each
 	removes := false
-	for _, edit := range d.change.Edits {
+	for _, edit := range d.own.Edits {
 		if edit.Value != nil {
 			continue
 		}
@@ -302,7 +300,7 @@ func (r *Run) conflicts(ctx context.Context, d *draft, t *trial) error {
 			managers[manager] = append(managers[manager], change.Pathname(edit.Path))
 		}
 	}
-	apply := d.change.ApplyConfiguration()
+	apply := d.own.ApplyConfiguration()
 	apply.SetUID(d.before.GetUID())
 	if err := r.API.TryApply(ctx, apply); apierrors.IsConflict(err) {
 		for manager, fields := range conflictsIn(err) {
@@ -398,26 +396,33 @@ func (r *Run) preflight(ctx context.Context, d *draft, t *trial) error {
 	if err == nil {
 		return nil
 	}
-	var refused *refusal
-	if err = said(err); !errors.As(err, &refused) {
+	refused, ok := errors.AsType[*refusal](said(err))
+	if !ok {
 		return err
 	}
-	s, stateErr := stateOf(d.after)
+	surges := false
+	if rolls(d.after) {
+		s, err := stateOf(d.after)
+		if err != nil {
+			return err
+		}
+		surges = s.surges
+	}
 	switch {
 	case strings.Contains(refused.text, "dry run"):
 		t.notes = append(t.notes, "its pods were not tried: "+refused.text)
-		return nil
-	case strings.Contains(refused.text, "exceeded quota") && (stateErr != nil || !rolls(d.after) || !s.surges):
+		return nil //nolint:nilerr // that it cannot be tried speaks neither for nor against it
+	case strings.Contains(refused.text, "exceeded quota") && !surges:
 		// Old pods go first, and free what the new ones need.
 		t.notes = append(t.notes, "no room for one more pod now: "+refused.text)
-		return nil
+		return nil //nolint:nilerr // it is for the rollout to say
 	}
 	return refuse("a pod of the changed template is not admitted: %s", strings.TrimPrefix(refused.text, "the API server refuses it: "))
 }
 
 // ownerOf classifies an object by itself and by what its controller references
 // lead to.
-func (r *Run) ownerOf(ctx context.Context, obj *unstructured.Unstructured) (Owner, error) {
+func (r *Run) ownerOf(ctx context.Context, obj *unstructured.Unstructured) Owner {
 	var above []*unstructured.Unstructured
 	for ref := metav1.GetControllerOf(obj); ref != nil && len(above) < maxOwners; {
 		parent, err := r.API.Get(ctx, cluster.Ref{APIVersion: ref.APIVersion, Kind: ref.Kind, Namespace: obj.GetNamespace(), Name: ref.Name})
@@ -427,8 +432,7 @@ func (r *Run) ownerOf(ctx context.Context, obj *unstructured.Unstructured) (Owne
 		above = append(above, parent)
 		ref = metav1.GetControllerOf(parent)
 	}
-	applications, err := r.argoApplications(ctx, obj)
-	return Classify(obj, above, applications), err
+	return Classify(obj, above, r.argoApplications(ctx, obj))
 }
 
 // maxOwners bounds the walk up the owners, which a loop would make endless.
@@ -437,10 +441,10 @@ const maxOwners = 8
 // argoApplications are the names of Argo CD's Applications, asked for once and
 // only for objects whose label may name one. Where they cannot be read the
 // label counts.
-func (r *Run) argoApplications(ctx context.Context, obj *unstructured.Unstructured) ([]string, error) {
+func (r *Run) argoApplications(ctx context.Context, obj *unstructured.Unstructured) []string {
 	instance := obj.GetLabels()["app.kubernetes.io/instance"]
 	if instance == "" {
-		return nil, nil
+		return nil
 	}
 	r.once.Do(func() {
 		applications, err := r.API.List(ctx, cluster.Ref{APIVersion: "argoproj.io/v1alpha1", Kind: "Application"}, metav1.ListOptions{})
@@ -450,9 +454,9 @@ func (r *Run) argoApplications(ctx context.Context, obj *unstructured.Unstructur
 		r.argoHidden = err != nil && !isGone(err)
 	})
 	if r.argoHidden {
-		return []string{instance}, nil
+		return []string{instance}
 	}
-	return r.applications, nil
+	return r.applications
 }
 
 // holdsSecrets reports whether what the journal keeps of a draft may hold a

@@ -28,6 +28,12 @@ const (
 	// policySoak is how long pods have to stay ready behind a new NetworkPolicy:
 	// a probe that it cuts off fails three times, ten seconds apart by default.
 	policySoak = 30 * time.Second
+	// budgetPatience is how long a new budget may allow nothing: its controller
+	// needs a second, and a pod that starts some more.
+	budgetPatience = 30 * time.Second
+	// autoscalerPatience is how long a new autoscaler may not work: it looks
+	// every 15 seconds, and metrics of new pods come after a minute.
+	autoscalerPatience = 90 * time.Second
 )
 
 // baseline is how the pods were before a write.
@@ -208,10 +214,10 @@ func (r *Run) checks(record *journal.Record, b *baseline) (checks []check, soak 
 		switch {
 		case b.workloads[ref] != nil:
 			checks = append(checks, r.workloadCheck(ref, b.workloads[ref]))
-		case ref.Kind == "PodDisruptionBudget":
-			checks = append(checks, r.budgetCheck(ref))
-		case ref.Kind == "HorizontalPodAutoscaler":
-			checks = append(checks, r.autoscalerCheck(ref))
+		case ref.Kind == "PodDisruptionBudget" && o.Created != nil:
+			checks = append(checks, within(budgetPatience, r.budgetCheck(ref)))
+		case ref.Kind == "HorizontalPodAutoscaler" && o.Created != nil:
+			checks = append(checks, within(autoscalerPatience, r.autoscalerCheck(ref)))
 		}
 	}
 	for namespace, before := range b.namespaces {
@@ -391,6 +397,18 @@ func (r *Run) namespaceCheck(namespace string, before *podsBefore) check {
 	}
 }
 
+// within is a check that goes wrong when it is not done after a while.
+func within(patience time.Duration, check check) check {
+	deadline := time.Now().Add(patience)
+	return func(ctx context.Context) look {
+		one := check(ctx)
+		if !one.done && one.wrong == "" && one.err == nil && time.Now().After(deadline) {
+			one.wrong = fmt.Sprintf("%s, after %s", one.told, patience)
+		}
+		return one
+	}
+}
+
 // budgetCheck waits until a budget allows an eviction.
 func (r *Run) budgetCheck(ref cluster.Ref) check {
 	return get(r, ref, func(b *policyv1.PodDisruptionBudget) look {
@@ -494,6 +512,6 @@ func (r *Run) freeOrdered(ctx context.Context, ref cluster.Ref, s state, b *base
 	}
 }
 
-var errElsewhere = errors.New("it was made in another cluster") //nolint:gochecknoglobals // a sentinel error
+var errElsewhere = errors.New("it was made in another cluster")
 
 func listed(which []string) string { return strings.Join(which, ", ") }

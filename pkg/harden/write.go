@@ -61,10 +61,10 @@ func (u *unitRun) see(ctx context.Context, record *journal.Record, baseline *bas
 	r := u.run
 	wrong, err := r.watch(ctx, record, baseline)
 	switch {
-	case ctx.Err() != nil:
+	case ctx.Err() != nil: // told here, and by the exit code
 		u.settle(report.Unverified, record.ID, "interrupted before its end was seen")
 		r.Face.Tell("interrupted: change %s is written, and nobody has seen what comes of it: the next run offers to, or kubectl prod harden undo %s", record.ID, record.ID)
-		return nil
+		return ctx.Err()
 	case err != nil:
 		u.settle(report.Unverified, record.ID, err.Error())
 		return fmt.Errorf("change %s is written, and what comes of it could not be seen (kubectl prod harden undo %s takes it back): %w", record.ID, record.ID, err)
@@ -103,12 +103,10 @@ func (u *unitRun) unwritten(ctx context.Context, record *journal.Record, cause e
 	} else if err := r.note(record, journal.NotWritten, oneLine(cause.Error())); err != nil {
 		return err
 	}
-	var changed *change.ChangedError
-	if errors.As(cause, &changed) {
+	if _, ok := errors.AsType[*change.ChangedError](cause); ok {
 		return cause
 	}
-	var refused *refusal
-	if err := said(cause); errors.As(err, &refused) {
+	if refused, ok := errors.AsType[*refusal](said(cause)); ok {
 		u.settle(report.Refused, "", refused.text)
 		r.Face.Tell("not written: %s", refused.text)
 		return nil
@@ -164,7 +162,6 @@ func intended(drafts drafts) []journal.Object {
 	return objects
 }
 
-//nolint:gochecknoglobals // a sentinel error
 var errUnclear = errors.New("whether it was written cannot be told")
 
 // writeOne writes one object and notes in o what the API server made of it.
@@ -236,9 +233,9 @@ func (r *Run) send(ctx context.Context, o *journal.Object, before *unstructured.
 func unanswered(err error) bool {
 	var status apierrors.APIStatus
 	if !errors.As(err, &status) {
-		var changed *change.ChangedError
-		var refused *refusal
-		return !errors.As(err, &changed) && !errors.As(err, &refused)
+		_, changed := errors.AsType[*change.ChangedError](err)
+		_, refused := errors.AsType[*refusal](err)
+		return !changed && !refused
 	}
 	return status.Status().Code >= 500 && !apierrors.IsInternalError(err) || apierrors.IsTooManyRequests(err)
 }

@@ -73,10 +73,24 @@ func what(c report.HardenChange) string {
 			parts = append(parts, "creates "+write.Object.String())
 		}
 		for _, f := range write.Fields {
-			parts = append(parts, fmt.Sprintf("%s: %s → %s", lastOf(f.Path), cmp.Or(f.From, "unset"), cmp.Or(f.To, "removed")))
+			parts = append(parts, lastOf(f.Path)+": "+fromTo(f))
 		}
 	}
 	return cmp.Or(strings.Join(parts, ", "), c.Does)
+}
+
+// fromTo is a field's change on part of a line.
+func fromTo(f report.HardenField) string {
+	const most = 40
+	switch {
+	case f.To == "":
+		return "removed"
+	case len(f.From) > most:
+		return "changed"
+	case len(f.To) > most:
+		return "set"
+	}
+	return fmt.Sprintf("%s → %s", cmp.Or(f.From, "unset"), f.To)
 }
 
 // lastOf shortens a field's path to what the reader looks for.

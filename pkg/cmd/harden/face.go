@@ -163,7 +163,7 @@ func (f *face) Edit(ctx context.Context, text string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	defer os.Remove(file.Name())
+	defer func() { _ = os.Remove(file.Name()) }()
 	_, err = io.WriteString(file, text)
 	if err := errors.Join(err, file.Close()); err != nil {
 		return "", err

@@ -156,7 +156,6 @@ func NewID(now time.Time) string {
 
 const suffix = ".jsonl"
 
-//nolint:gochecknoglobals // a sentinel error
 var errEmpty = errors.New("it holds no change")
 
 // Begin writes the first line of a new record. When it returns, the line is on
