@@ -411,11 +411,11 @@ func (r *Run) preflight(ctx context.Context, d *draft, t *trial) error {
 	switch {
 	case strings.Contains(refused.text, "dry run"):
 		t.notes = append(t.notes, "its pods were not tried: "+refused.text)
-		return nil //nolint:nilerr // that it cannot be tried speaks neither for nor against it
+		return nil
 	case strings.Contains(refused.text, "exceeded quota") && !surges:
 		// Old pods go first, and free what the new ones need.
 		t.notes = append(t.notes, "no room for one more pod now: "+refused.text)
-		return nil //nolint:nilerr // it is for the rollout to say
+		return nil
 	}
 	return refuse("a pod of the changed template is not admitted: %s", strings.TrimPrefix(refused.text, "the API server refuses it: "))
 }

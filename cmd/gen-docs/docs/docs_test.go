@@ -128,7 +128,7 @@ func TestEveryLineOfTheGuideIsServed(t *testing.T) {
 	for _, line := range regexp.MustCompile(`(?m)^- \*\*[^*]+\*\*`).FindAllStringIndex(guide, -1) {
 		entry, _, _ := strings.Cut(guide[line[0]+1:], "\n- ")
 		entry, _, _ = strings.Cut(entry, "\n\n")
-		if !strings.Contains(entry, "(practices/") && !strings.Contains(entry, "planned") {
+		if !strings.Contains(entry, "(practices/") && !strings.Contains(entry, "(commands/") && !strings.Contains(entry, "planned") {
 			t.Errorf("nothing serves %q", guide[line[0]:line[1]])
 		}
 	}
