@@ -31,6 +31,11 @@ func CPURequestUnset() practice.Practice {
 		},
 		Judges: cluster.WorkloadKinds(),
 		Uses:   []cluster.Kind{cluster.LimitRanges},
-		Check:  requestUnset(corev1.ResourceCPU),
+		Remedy: &practice.Remedy{
+			Does:    "sets resources.requests.cpu to half more than the fullest pod uses, at least 10m; " + sizedWhen,
+			Uses:    sizingKinds(),
+			Propose: setRequest(corev1.ResourceCPU),
+		},
+		Check: requestUnset(corev1.ResourceCPU),
 	}
 }

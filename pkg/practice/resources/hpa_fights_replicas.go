@@ -5,6 +5,7 @@ import (
 
 	"github.com/kubectl-prod/kubectl-prod/pkg/cluster"
 	"github.com/kubectl-prod/kubectl-prod/pkg/practice"
+	"github.com/kubectl-prod/kubectl-prod/pkg/practice/mend"
 	"github.com/kubectl-prod/kubectl-prod/pkg/report"
 )
 
@@ -30,6 +31,11 @@ func HPAFightsReplicas() practice.Practice {
 		},
 		Judges: []cluster.Kind{cluster.Deployments, cluster.StatefulSets},
 		Uses:   []cluster.Kind{cluster.Autoscalers, cluster.ScaledObjects},
+		Remedy: &practice.Remedy{
+			Does:          "removes spec.replicas from the manifest",
+			ManifestsOnly: true,
+			Propose:       mend.Workload(dropReplicas),
+		},
 		Check: practice.EachWorkload(isScaled, func(_ *cluster.Snapshot, w *cluster.Workload) []practice.Finding {
 			if w.ReplicasBy == "" {
 				return nil

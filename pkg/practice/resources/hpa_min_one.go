@@ -28,6 +28,12 @@ func HPAMinOne() practice.Practice {
 		Needs:  []cluster.Kind{cluster.Autoscalers, cluster.Services},
 		Judges: []cluster.Kind{cluster.Deployments, cluster.StatefulSets},
 		Uses:   []cluster.Kind{cluster.ScaledObjects},
+		Remedy: &practice.Remedy{
+			Does: "sets spec.minReplicas: 2, with a topology spread and a PodDisruptionBudget for the target where it has none; refused for StatefulSets, " +
+				"and where a volume claim, the strategy Recreate or a host port speaks against a second pod",
+			Uses:    []cluster.Kind{cluster.Budgets, cluster.Nodes},
+			Propose: raiseMinimum,
+		},
 		Check: func(s *cluster.Snapshot) practice.Verdict {
 			var v practice.Verdict
 			for _, w := range s.Workloads() {

@@ -3,6 +3,7 @@ package resources
 import (
 	"github.com/kubectl-prod/kubectl-prod/pkg/cluster"
 	"github.com/kubectl-prod/kubectl-prod/pkg/practice"
+	"github.com/kubectl-prod/kubectl-prod/pkg/practice/mend"
 	"github.com/kubectl-prod/kubectl-prod/pkg/report"
 )
 
@@ -28,6 +29,12 @@ func HPAMissing() practice.Practice {
 		},
 		Needs: []cluster.Kind{cluster.Deployments, cluster.Services, cluster.Autoscalers},
 		Uses:  []cluster.Kind{cluster.ScaledObjects, cluster.VerticalScalers},
+		Remedy: &practice.Remedy{
+			Does: "creates a HorizontalPodAutoscaler on 70 % of CPU, from the present number of pods to three times that, and drops spec.replicas from the manifest; " +
+				"refused where a container requests no CPU, the metrics API is missing, or a live object's count is applied again with each deployment",
+			Uses:    []cluster.Kind{cluster.LimitRanges, cluster.PodMetrics, cluster.ResourceQuotas},
+			Propose: mend.Workload(createAutoscaler),
+		},
 		Check: practice.EachWorkload(couldScale, func(_ *cluster.Snapshot, w *cluster.Workload) []practice.Finding {
 			if w.Scaler != "" || w.VerticalScaler != "" {
 				return nil

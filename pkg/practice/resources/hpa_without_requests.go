@@ -35,6 +35,11 @@ func HPAWithoutRequests() practice.Practice {
 		Needs:  []cluster.Kind{cluster.Autoscalers},
 		Judges: []cluster.Kind{cluster.Deployments, cluster.StatefulSets, cluster.Pods},
 		Uses:   []cluster.Kind{cluster.LimitRanges},
+		Remedy: &practice.Remedy{
+			Does:    "sets the request that the autoscaler divides by on each container of its target that lacks it, as cpu-request-unset and memory-request-unset do",
+			Uses:    sizingKinds(),
+			Propose: requestForAutoscaler,
+		},
 		Check: func(s *cluster.Snapshot) practice.Verdict {
 			var v practice.Verdict
 			targets := scaledBy(s)

@@ -29,6 +29,11 @@ func MemoryLimitUnset() practice.Practice {
 		},
 		Judges: cluster.WorkloadKinds(),
 		Uses:   []cluster.Kind{cluster.LimitRanges},
+		Remedy: &practice.Remedy{
+			Does:    "sets resources.limits.memory to twice what the fullest pod uses, at least 64Mi and never below the request; " + sizedWhen + ", or it was OOMKilled",
+			Uses:    sizingKinds(),
+			Propose: sizer(setLimit),
+		},
 		Check: practice.EachContainer(func(s *cluster.Snapshot, c cluster.Container) []practice.Finding {
 			if _, set := s.Resources(c).Limits[corev1.ResourceMemory]; set || podLimits(c.Workload, corev1.ResourceMemory) {
 				return nil

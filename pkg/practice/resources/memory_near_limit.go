@@ -38,6 +38,11 @@ func MemoryNearLimit() practice.Practice {
 		LiveOnly: true,
 		Needs:    []cluster.Kind{cluster.Pods, cluster.PodMetrics},
 		Uses:     []cluster.Kind{cluster.ReplicaSets},
+		Remedy: &practice.Remedy{
+			Does:    raisesLimit,
+			Uses:    sizingKinds(),
+			Propose: sizer(raiseLimit),
+		},
 		Check: func(s *cluster.Snapshot) practice.Verdict {
 			var v practice.Verdict
 			for _, w := range s.Workloads() {

@@ -30,6 +30,11 @@ func MemoryRequestUnset() practice.Practice {
 		},
 		Judges: cluster.WorkloadKinds(),
 		Uses:   []cluster.Kind{cluster.LimitRanges},
-		Check:  requestUnset(corev1.ResourceMemory),
+		Remedy: &practice.Remedy{
+			Does:    "sets resources.requests.memory to half more than the fullest pod uses, at least 32Mi; " + sizedWhen,
+			Uses:    sizingKinds(),
+			Propose: setRequest(corev1.ResourceMemory),
+		},
+		Check: requestUnset(corev1.ResourceMemory),
 	}
 }

@@ -40,6 +40,11 @@ func OOMKilled() practice.Practice {
 		LiveOnly: true,
 		Needs:    []cluster.Kind{cluster.Pods},
 		Uses:     []cluster.Kind{cluster.ReplicaSets, cluster.Jobs},
+		Remedy: &practice.Remedy{
+			Does:    raisesLimit,
+			Uses:    sizingKinds(),
+			Propose: sizer(raiseLimit),
+		},
 		Check: practice.EachWorkload(hasPods, func(s *cluster.Snapshot, w *cluster.Workload) []practice.Finding {
 			var findings []practice.Finding
 			for _, k := range kills(w) {

@@ -45,7 +45,12 @@ func RequestOversized() practice.Practice {
 		LiveOnly: true,
 		Needs:    []cluster.Kind{cluster.Pods, cluster.PodMetrics},
 		Uses:     []cluster.Kind{cluster.ReplicaSets, cluster.Jobs, cluster.CronJobs},
-		Check:    eachSized(wasted),
+		Remedy: &practice.Remedy{
+			Does:    "lowers the request to half more than the peak of a week's history; refused on less, which is all that the metrics API has",
+			Uses:    sizingKinds(),
+			Propose: sizer(lowerRequest),
+		},
+		Check: eachSized(wasted),
 	}
 }
 

@@ -41,7 +41,12 @@ func RequestUndersized() practice.Practice {
 		LiveOnly: true,
 		Needs:    []cluster.Kind{cluster.Pods, cluster.PodMetrics},
 		Uses:     []cluster.Kind{cluster.ReplicaSets, cluster.Jobs, cluster.CronJobs},
-		Check:    eachSized(lacking),
+		Remedy: &practice.Remedy{
+			Does:    "raises the request to half more than the fullest pod uses; " + sizedWhen + ", or an autoscaler counts in parts of it",
+			Uses:    sizingKinds(),
+			Propose: sizer(raiseRequest),
+		},
+		Check: eachSized(lacking),
 	}
 }
 
