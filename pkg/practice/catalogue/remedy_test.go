@@ -238,7 +238,7 @@ func (c trial) with(t *testing.T, made change.Change) trial {
 		if err := made.ApplyTo(after.objects[at]); err != nil {
 			t.Error(err)
 		}
-		if w := c.snapshot(t).WorkloadByRef(made.Object); w != nil && c.live {
+		if w := c.snapshot(t).WorkloadByRef(made.Object); w != nil {
 			after.rollOut(t, w.Pods, after.objects[at])
 		}
 	}
@@ -294,6 +294,9 @@ func (c trial) rollOut(t *testing.T, pods []*corev1.Pod, owner *unstructured.Uns
 			if status["user"] != nil {
 				kept["user"] = status["user"]
 			}
+			if user := userOf(spec, status["name"]); user != nil {
+				kept["user"] = map[string]any{"linux": map[string]any{"uid": user, "gid": user}}
+			}
 			statuses[i] = kept
 		}
 		if len(statuses) > 0 {
@@ -302,6 +305,19 @@ func (c trial) rollOut(t *testing.T, pods []*corev1.Pod, owner *unstructured.Uns
 			}
 		}
 	}
+}
+
+// userOf is the user that a pod's spec sets for a container; nil for none.
+func userOf(spec map[string]any, container any) any {
+	user, _, _ := unstructured.NestedFieldNoCopy(spec, "securityContext", "runAsUser")
+	containers, _, _ := unstructured.NestedSlice(spec, "containers")
+	for _, item := range containers {
+		fields, _ := item.(map[string]any)
+		if own, found, _ := unstructured.NestedFieldNoCopy(fields, "securityContext", "runAsUser"); found && fields["name"] == container {
+			return own
+		}
+	}
+	return user
 }
 
 // judge holds a mended case against how it was.

@@ -34,6 +34,11 @@ func PodSecurityLabelUnset() practice.Practice {
 		},
 		Needs: []cluster.Kind{cluster.Namespaces},
 		Uses:  cluster.WorkloadKinds(),
+		Remedy: &practice.Remedy{
+			Does: "labels the namespace with the strictest level that every pod template and running pod of it meets, pinned to the server's minor version, and warn and audit one level above; " +
+				"refused where some workload does not meet baseline, and where another manager owns the labels",
+			Propose: labelLevel,
+		},
 		Check: func(s *cluster.Snapshot) practice.Verdict {
 			standards := newStandards()
 			return practice.EachNamespace(ofUsers, func(s *cluster.Snapshot, ns *corev1.Namespace) []practice.Finding {

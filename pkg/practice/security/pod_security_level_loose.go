@@ -32,6 +32,10 @@ func PodSecurityLevelLoose() practice.Practice {
 		},
 		LiveOnly: true,
 		Needs:    append([]cluster.Kind{cluster.Namespaces}, cluster.WorkloadKinds()...),
+		Remedy: &practice.Remedy{
+			Does:    "raises the label to the strictest level that every pod template and running pod of the namespace meets, pinned to the server's minor version, and warn and audit one level above",
+			Propose: labelLevel,
+		},
 		Check: func(s *cluster.Snapshot) practice.Verdict {
 			standards := newStandards()
 			return practice.EachNamespace(enforcesLess, func(s *cluster.Snapshot, ns *corev1.Namespace) []practice.Finding {

@@ -9,6 +9,7 @@ import (
 
 	"github.com/kubectl-prod/kubectl-prod/pkg/cluster"
 	"github.com/kubectl-prod/kubectl-prod/pkg/practice"
+	"github.com/kubectl-prod/kubectl-prod/pkg/practice/mend"
 	"github.com/kubectl-prod/kubectl-prod/pkg/report"
 )
 
@@ -36,7 +37,11 @@ func PodSecurityViolation() practice.Practice {
 		},
 		Needs:  []cluster.Kind{cluster.Namespaces},
 		Judges: cluster.WorkloadKinds(),
-		Check:  checkViolations,
+		Remedy: &practice.Remedy{
+			Does:    "writes those controls of pss-baseline and pss-restricted that the namespace's level asks for, under the same conditions",
+			Propose: mend.Workload(meetOwnLevel),
+		},
+		Check: checkViolations,
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 
 	"github.com/kubectl-prod/kubectl-prod/pkg/cluster"
 	"github.com/kubectl-prod/kubectl-prod/pkg/practice"
+	"github.com/kubectl-prod/kubectl-prod/pkg/practice/mend"
 	"github.com/kubectl-prod/kubectl-prod/pkg/report"
 )
 
@@ -29,7 +30,12 @@ func PSSBaseline() practice.Practice {
 			"https://pkg.go.dev/k8s.io/pod-security-admission/policy",
 		},
 		Judges: cluster.WorkloadKinds(),
-		Check:  meetsStandard(api.LevelBaseline),
+		Remedy: &practice.Remedy{
+			Does: "replaces seccompProfile: Unconfined by RuntimeDefault; refused for what else baseline forbids (privileged containers, the host's namespaces, paths and ports, " +
+				"added capabilities), since whether the program needs it cannot be seen",
+			Propose: mend.Workload(meetLevel(api.LevelBaseline)),
+		},
+		Check: meetsStandard(api.LevelBaseline),
 	}
 }
 

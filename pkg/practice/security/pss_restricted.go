@@ -5,6 +5,7 @@ import (
 
 	"github.com/kubectl-prod/kubectl-prod/pkg/cluster"
 	"github.com/kubectl-prod/kubectl-prod/pkg/practice"
+	"github.com/kubectl-prod/kubectl-prod/pkg/practice/mend"
 	"github.com/kubectl-prod/kubectl-prod/pkg/report"
 )
 
@@ -30,6 +31,12 @@ func PSSRestricted() practice.Practice {
 			"https://pkg.go.dev/k8s.io/pod-security-admission/policy",
 		},
 		Judges: cluster.WorkloadKinds(),
-		Check:  meetsStandard(api.LevelRestricted),
+		Remedy: &practice.Remedy{
+			Does: "one change each: runAsNonRoot with the UID that every container is seen to run with, seccompProfile: RuntimeDefault, allowPrivilegeEscalation: false, capabilities: {drop: [ALL]}; " +
+				"each refused where nothing proves that the containers do without what it takes: they run as root, their UID is not known, they add capabilities or listen below port 1024",
+			Uses:    []cluster.Kind{cluster.Pods, cluster.ReplicaSets},
+			Propose: mend.Workload(meetLevel(api.LevelRestricted)),
+		},
+		Check: meetsStandard(api.LevelRestricted),
 	}
 }

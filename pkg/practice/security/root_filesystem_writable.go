@@ -7,6 +7,7 @@ import (
 
 	"github.com/kubectl-prod/kubectl-prod/pkg/cluster"
 	"github.com/kubectl-prod/kubectl-prod/pkg/practice"
+	"github.com/kubectl-prod/kubectl-prod/pkg/practice/mend"
 	"github.com/kubectl-prod/kubectl-prod/pkg/report"
 )
 
@@ -30,6 +31,11 @@ func RootFilesystemWritable() practice.Practice {
 			"https://kubernetes.io/docs/tasks/configure-pod-container/security-context/",
 		},
 		Judges: cluster.WorkloadKinds(),
+		Remedy: &practice.Remedy{
+			Does:    "sets readOnlyRootFilesystem: true on the containers that stay, and mounts an emptyDir at /tmp where nothing is mounted there; opt-in, since a program that writes anywhere else fails",
+			OptIn:   true,
+			Propose: mend.Workload(makeReadOnly),
+		},
 		Check: practice.EachWorkload(onLinux, func(_ *cluster.Snapshot, w *cluster.Workload) []practice.Finding {
 			var named []string
 			for c := range w.Containers() {

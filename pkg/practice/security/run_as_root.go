@@ -7,6 +7,7 @@ import (
 
 	"github.com/kubectl-prod/kubectl-prod/pkg/cluster"
 	"github.com/kubectl-prod/kubectl-prod/pkg/practice"
+	"github.com/kubectl-prod/kubectl-prod/pkg/practice/mend"
 	"github.com/kubectl-prod/kubectl-prod/pkg/report"
 )
 
@@ -32,6 +33,12 @@ func RunAsRoot() practice.Practice {
 			"https://github.com/kubernetes/enhancements/tree/master/keps/sig-node/3619-supplemental-groups-policy (containerStatuses[].user)",
 		},
 		Judges: cluster.WorkloadKinds(),
+		Remedy: &practice.Remedy{
+			Does: "sets runAsNonRoot: true, and runAsUser to the UID that its pods are seen to run with; refused where a pod runs as root, or no pod tells its UID " +
+				"(the API server reports it since 1.31, where the container runtime does)",
+			Uses:    []cluster.Kind{cluster.Pods, cluster.ReplicaSets},
+			Propose: mend.Workload(runAsOther),
+		},
 		Check: practice.EachWorkload(sharesUsersWithNode, func(_ *cluster.Snapshot, w *cluster.Workload) []practice.Finding {
 			var findings []practice.Finding
 			for c := range w.Containers() {

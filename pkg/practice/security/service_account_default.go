@@ -7,6 +7,7 @@ import (
 
 	"github.com/kubectl-prod/kubectl-prod/pkg/cluster"
 	"github.com/kubectl-prod/kubectl-prod/pkg/practice"
+	"github.com/kubectl-prod/kubectl-prod/pkg/practice/mend"
 	"github.com/kubectl-prod/kubectl-prod/pkg/report"
 )
 
@@ -33,6 +34,12 @@ func ServiceAccountDefault() practice.Practice {
 		},
 		Judges: cluster.WorkloadKinds(),
 		Uses:   []cluster.Kind{cluster.ServiceAccounts},
+		Remedy: &practice.Remedy{
+			Does: "sets automountServiceAccountToken: false on the pod template; refused where a role is bound to the default account or to all accounts of the namespace, " +
+				"and where something shows that the token is used",
+			Uses:    []cluster.Kind{cluster.ServiceAccounts, cluster.ClusterBindings, cluster.RoleBindings},
+			Propose: mend.Workload(dropToken),
+		},
 		Check: func(s *cluster.Snapshot) practice.Verdict {
 			tokenless := withoutToken(s.ServiceAccounts)
 			return practice.EachWorkload(hasIdentity, func(_ *cluster.Snapshot, w *cluster.Workload) []practice.Finding {

@@ -9,6 +9,7 @@ import (
 
 	"github.com/kubectl-prod/kubectl-prod/pkg/cluster"
 	"github.com/kubectl-prod/kubectl-prod/pkg/practice"
+	"github.com/kubectl-prod/kubectl-prod/pkg/practice/mend"
 	"github.com/kubectl-prod/kubectl-prod/pkg/report"
 )
 
@@ -37,6 +38,11 @@ func TokenAutomounted() practice.Practice {
 		},
 		Needs:  []cluster.Kind{cluster.ServiceAccounts, cluster.ClusterBindings, cluster.RoleBindings},
 		Judges: cluster.WorkloadKinds(),
+		Remedy: &practice.Remedy{
+			Does: "sets automountServiceAccountToken: false on the pod template, not on the account, which others may use; refused where an annotation shows that another program takes the token " +
+				"(Vault's injector, a mesh), or a container mounts or names its path",
+			Propose: mend.Workload(dropToken),
+		},
 		Check: func(s *cluster.Snapshot) practice.Verdict {
 			bound := boundAccounts(s)
 			return practice.EachWorkload(hasIdentity, func(s *cluster.Snapshot, w *cluster.Workload) []practice.Finding {
