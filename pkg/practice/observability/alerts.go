@@ -58,6 +58,12 @@ func alertMissing(id, subject, event string, metrics ...string) practice.Practic
 		LiveOnly: true, ClusterScope: true,
 		Needs: []cluster.Kind{cluster.Prometheuses, cluster.PrometheusRules},
 		Uses:  append(cluster.WorkloadKinds(), cluster.Namespaces),
+		Remedy: &practice.Remedy{
+			Does: "writes one PrometheusRule for all of the five alerts of the field guide that are missing, with the labels and in the namespace that a Prometheus of the operator selects; " +
+				"refused where nothing is seen to collect the metrics that the alert is made of",
+			Uses:    []cluster.Kind{cluster.ServiceMonitors, cluster.PodMonitors},
+			Propose: addAlerts(id),
+		},
 		Check: func(s *cluster.Snapshot) practice.Verdict {
 			switch {
 			case len(s.System(cluster.Prometheuses)) > 0:

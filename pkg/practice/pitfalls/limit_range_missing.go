@@ -35,6 +35,11 @@ func LimitRangeMissing() practice.Practice {
 		},
 		Needs:  []cluster.Kind{cluster.LimitRanges},
 		Judges: cluster.WorkloadKinds(),
+		Remedy: &practice.Remedy{
+			Does: "creates a LimitRange that gives containers 100m of CPU and 128Mi of memory as requests, and 512Mi of memory as limit, where they ask for nothing; " +
+				"refused while some container has no memory limit, or no requests, of its own, since the defaults would become its own at its next restart",
+			Propose: createLimitRange,
+		},
 		Check: func(s *cluster.Snapshot) practice.Verdict {
 			var v practice.Verdict
 			fills := map[string]bool{}

@@ -33,6 +33,12 @@ func ResourceQuotaMissing() practice.Practice {
 		},
 		Needs:  []cluster.Kind{cluster.ResourceQuotas},
 		Judges: cluster.WorkloadKinds(),
+		Remedy: &practice.Remedy{
+			Does: "creates a ResourceQuota on requests.cpu and requests.memory at one and a half times what the namespace's workloads may request at once: at their autoscalers' maximum, with a rollout's surge, " +
+				"Jobs and DaemonSets included; refused where a container requests nothing (its next pod would be refused), or how far something scales is not known",
+			Uses:    []cluster.Kind{cluster.LimitRanges, cluster.Autoscalers, cluster.ScaledObjects, cluster.Nodes},
+			Propose: createQuota,
+		},
 		Check: func(s *cluster.Snapshot) practice.Verdict {
 			var v practice.Verdict
 			quotasOf := map[string][]*corev1.ResourceQuota{}
