@@ -22,6 +22,18 @@ type DefinitionSpec struct {
 	Group    string              `json:"group"`
 	Scope    string              `json:"scope"`
 	Versions []DefinitionVersion `json:"versions"`
+	// Conversion says who converts between the versions.
+	Conversion DefinitionConversion `json:"conversion"`
+}
+
+// DefinitionConversion is how a custom kind's objects are converted.
+type DefinitionConversion struct {
+	Webhook struct {
+		ClientConfig struct {
+			// Service is nil for a URL, and where nothing is converted.
+			Service *APIServiceBackend `json:"service"`
+		} `json:"clientConfig"`
+	} `json:"webhook"`
 }
 
 // DefinitionVersion is one version of a custom kind.

@@ -325,7 +325,7 @@ func (c trial) judge(t *testing.T, p practice.Practice, before trial, mended pra
 	t.Helper()
 	was, is := before.failing(t), c.failing(t)
 	for _, finding := range p.Check(c.snapshot(t)).Findings {
-		if finding.Object == mended.Object && finding.Path == mended.Path && (!inPart || finding.Message == mended.Message) {
+		if finding.Object == mended.Object && finding.Path == mended.Path && finding.Severity == mended.Severity && (!inPart || finding.Message == mended.Message) {
 			t.Errorf("%s %s: the remedy was written, and it still fails: %s", mended.Object, mended.Path, finding.Message)
 		}
 	}

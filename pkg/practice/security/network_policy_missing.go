@@ -32,6 +32,7 @@ func NetworkPolicyMissing() practice.Practice {
 		},
 		Needs:  []cluster.Kind{cluster.NetworkPolicies},
 		Judges: cluster.WorkloadKinds(),
+		Remedy: isolates(),
 		Check:  checkNetworkPolicies,
 	}
 }

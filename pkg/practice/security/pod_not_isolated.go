@@ -30,6 +30,7 @@ func PodNotIsolated() practice.Practice {
 		},
 		Needs:  []cluster.Kind{cluster.NetworkPolicies},
 		Judges: cluster.WorkloadKinds(),
+		Remedy: isolates(),
 		Check: func(s *cluster.Snapshot) practice.Verdict {
 			var v practice.Verdict
 			covered := coverage(s)
