@@ -17,12 +17,12 @@ import (
 	"github.com/kubectl-prod/kubectl-prod/pkg/practice"
 )
 
-// proposer is the function of a Remedy.
-type proposer = func(*cluster.Snapshot, practice.Finding) practice.Proposal
+// Proposer is the function of a Remedy.
+type Proposer = func(*cluster.Snapshot, practice.Finding) practice.Proposal
 
 // Workload proposes for findings on workloads, and refuses by itself where the
 // workload is not one that a person edits.
-func Workload(propose func(*cluster.Snapshot, *cluster.Workload, practice.Finding) practice.Proposal) proposer {
+func Workload(propose func(*cluster.Snapshot, *cluster.Workload, practice.Finding) practice.Proposal) Proposer {
 	return func(s *cluster.Snapshot, f practice.Finding) practice.Proposal {
 		w := s.WorkloadByRef(f.Object)
 		if why := Untouchable(s, w); why != "" {
@@ -33,7 +33,7 @@ func Workload(propose func(*cluster.Snapshot, *cluster.Workload, practice.Findin
 }
 
 // Container proposes for findings on one container, which their path names.
-func Container(propose func(*cluster.Snapshot, cluster.Container, practice.Finding) practice.Proposal) proposer {
+func Container(propose func(*cluster.Snapshot, cluster.Container, practice.Finding) practice.Proposal) Proposer {
 	return Workload(func(s *cluster.Snapshot, w *cluster.Workload, f practice.Finding) practice.Proposal {
 		for c := range w.Containers() {
 			if strings.HasPrefix(f.Path, c.Path+".") {

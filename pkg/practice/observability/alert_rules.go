@@ -3,6 +3,7 @@ package observability
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -225,9 +226,7 @@ func labelsFor(prometheus *unstructured.Unstructured) map[string]string {
 		return nil
 	}
 	wanted := map[string]string{}
-	for key, value := range selector.MatchLabels {
-		wanted[key] = value
-	}
+	maps.Copy(wanted, selector.MatchLabels)
 	for _, e := range selector.MatchExpressions {
 		switch {
 		case e.Operator == metav1.LabelSelectorOpIn && len(e.Values) > 0:

@@ -60,7 +60,7 @@ func createAutoscaler(s *cluster.Snapshot, w *cluster.Workload, _ practice.Findi
 }
 
 // dropReplicas leaves the count to what scales the workload.
-func dropReplicas(s *cluster.Snapshot, w *cluster.Workload, _ practice.Finding) practice.Proposal {
+func dropReplicas(_ *cluster.Snapshot, w *cluster.Workload, _ practice.Finding) practice.Proposal {
 	return practice.Propose(mend.Edit(w, change.Remove("spec", "replicas"))).Because("%s chooses the count", w.Scaler).Risking(resetToOne)
 }
 

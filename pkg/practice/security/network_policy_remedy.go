@@ -48,9 +48,7 @@ func isolate(s *cluster.Snapshot, f practice.Finding) practice.Proposal {
 	edges, allows := derive(s, namespace)
 	deny := policyIn(namespace, "default-deny-ingress", metav1.LabelSelector{}, nil)
 	all := append(slices.Clone(s.NetworkPolicies), deny)
-	for _, allow := range allows {
-		all = append(all, allow)
-	}
+	all = append(all, allows...)
 	for _, e := range edges {
 		if lets(s.NetworkPolicies, e) && !lets(all, e) {
 			return practice.Refuse("%s would be cut off", e)

@@ -68,7 +68,7 @@ func serverVersion(s *cluster.Snapshot) api.Version {
 	if err != nil {
 		return api.LatestVersion()
 	}
-	return api.MajorMinorVersion(int(server.Major()), int(server.Minor())) //nolint:gosec // a release of Kubernetes
+	return api.MajorMinorVersion(int(server.Major()), int(server.Minor()))
 }
 
 // strictestFor is the strictest level of a version that all templates and

@@ -3,6 +3,7 @@ package security
 import (
 	"fmt"
 	"slices"
+	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/pod-security-admission/api"
@@ -204,15 +205,12 @@ func oneUser(w *cluster.Workload, lacking []cluster.Container) bool {
 }
 
 func usersOf(containers []cluster.Container) string {
-	said := ""
-	for i, c := range containers {
+	var said []string
+	for _, c := range containers {
 		uid, _ := provenUser(c)
-		if i > 0 {
-			said += ", "
-		}
-		said += fmt.Sprintf("%q as UID %d", c.Name, uid)
+		said = append(said, fmt.Sprintf("%q as UID %d", c.Name, uid))
 	}
-	return said
+	return strings.Join(said, ", ")
 }
 
 // provenUser is the user, other than root, as whom a container is set or seen
