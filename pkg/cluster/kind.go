@@ -12,7 +12,9 @@ import (
 	networkingv1 "k8s.io/api/networking/v1"
 	policyv1 "k8s.io/api/policy/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
+	resourcev1 "k8s.io/api/resource/v1"
 	schedulingv1 "k8s.io/api/scheduling/v1"
+	storagev1 "k8s.io/api/storage/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -71,11 +73,23 @@ const (
 	// ConfigMapData are ConfigMaps with what of their bodies may hold a
 	// credential. Who needs them has the metadata too: where both are asked for,
 	// this one LIST fills both.
-	ConfigMapData      Kind = "configmaps(data)"
-	MutatingWebhooks   Kind = "mutatingwebhookconfigurations.admissionregistration.k8s.io"
-	PodMetrics         Kind = "pods.metrics.k8s.io"
-	PriorityClasses    Kind = "priorityclasses.scheduling.k8s.io"
-	ValidatingWebhooks Kind = "validatingwebhookconfigurations.admissionregistration.k8s.io"
+	ConfigMapData    Kind = "configmaps(data)"
+	MutatingWebhooks Kind = "mutatingwebhookconfigurations.admissionregistration.k8s.io"
+	PodMetrics       Kind = "pods.metrics.k8s.io"
+	PriorityClasses  Kind = "priorityclasses.scheduling.k8s.io"
+
+	// What the scheduler reads beside pods and nodes.
+	CSIDrivers             Kind = "csidrivers.storage.k8s.io"
+	CSINodes               Kind = "csinodes.storage.k8s.io"
+	CSIStorageCapacities   Kind = "csistoragecapacities.storage.k8s.io"
+	DeviceClasses          Kind = "deviceclasses.resource.k8s.io"
+	ReplicationControllers Kind = "replicationcontrollers"
+	ResourceClaims         Kind = "resourceclaims.resource.k8s.io"
+	ResourceClaimTemplates Kind = "resourceclaimtemplates.resource.k8s.io"
+	ResourceSlices         Kind = "resourceslices.resource.k8s.io"
+	StorageClasses         Kind = "storageclasses.storage.k8s.io"
+	VolumeAttachments      Kind = "volumeattachments.storage.k8s.io"
+	ValidatingWebhooks     Kind = "validatingwebhookconfigurations.admissionregistration.k8s.io"
 )
 
 // ordinarySecrets leaves out the Secrets that are read otherwise, or that the
@@ -187,6 +201,16 @@ func readings() []reading {
 		typed(ClusterBindings, "v1", "ClusterRoleBinding", func(s *Snapshot) *[]*rbacv1.ClusterRoleBinding { return &s.ClusterBindings }).ofCluster(),
 		own(Definitions, "v1", "CustomResourceDefinition", func(s *Snapshot) *[]*Definition { return &s.Definitions }),
 		own(APIServices, "v1", "APIService", func(s *Snapshot) *[]*APIService { return &s.APIServices }),
+		typed(StorageClasses, "v1", "StorageClass", func(s *Snapshot) *[]*storagev1.StorageClass { return &s.StorageClasses }).ofCluster(),
+		typed(CSINodes, "v1", "CSINode", func(s *Snapshot) *[]*storagev1.CSINode { return &s.CSINodes }).ofCluster(),
+		typed(CSIDrivers, "v1", "CSIDriver", func(s *Snapshot) *[]*storagev1.CSIDriver { return &s.CSIDrivers }).ofCluster(),
+		typed(CSIStorageCapacities, "v1", "CSIStorageCapacity", func(s *Snapshot) *[]*storagev1.CSIStorageCapacity { return &s.CSIStorageCapacities }),
+		typed(VolumeAttachments, "v1", "VolumeAttachment", func(s *Snapshot) *[]*storagev1.VolumeAttachment { return &s.VolumeAttachments }).ofCluster(),
+		typed(ReplicationControllers, "v1", "ReplicationController", func(s *Snapshot) *[]*corev1.ReplicationController { return &s.ReplicationControllers }),
+		typed(ResourceClaims, "v1", "ResourceClaim", func(s *Snapshot) *[]*resourcev1.ResourceClaim { return &s.ResourceClaims }),
+		typed(ResourceClaimTemplates, "v1", "ResourceClaimTemplate", func(s *Snapshot) *[]*resourcev1.ResourceClaimTemplate { return &s.ResourceClaimTemplates }),
+		typed(ResourceSlices, "v1", "ResourceSlice", func(s *Snapshot) *[]*resourcev1.ResourceSlice { return &s.ResourceSlices }).ofCluster(),
+		typed(DeviceClasses, "v1", "DeviceClass", func(s *Snapshot) *[]*resourcev1.DeviceClass { return &s.DeviceClasses }).ofCluster(),
 		custom(ScaledObjects, "v1alpha1", "ScaledObject", func(s *Snapshot) *[]*unstructured.Unstructured { return &s.ScaledObjects }),
 		custom(VerticalScalers, "v1", "VerticalPodAutoscaler", func(s *Snapshot) *[]*unstructured.Unstructured { return &s.VerticalScalers }),
 		custom(KnativeServices, "v1", "Service", func(s *Snapshot) *[]*unstructured.Unstructured { return &s.KnativeServices }),

@@ -21,6 +21,7 @@ type lookups struct {
 	accounts   func() map[key]*corev1.ServiceAccount
 	podMetrics func() map[key]*metricsv1beta1.PodMetrics
 	reserved   func() map[string]Reserved
+	owners     func() map[*corev1.Pod]*Workload
 }
 
 func (s *Snapshot) newLookups() lookups {
@@ -49,6 +50,15 @@ func (s *Snapshot) newLookups() lookups {
 			return byKey(s.PodMetrics, func(o *metricsv1beta1.PodMetrics) key { return key{o.Namespace, o.Name} })
 		}),
 		reserved: sync.OnceValue(s.indexReserved),
+		owners: sync.OnceValue(func() map[*corev1.Pod]*Workload {
+			all := make(map[*corev1.Pod]*Workload, len(s.Pods))
+			for _, w := range s.workloads {
+				for _, pod := range w.Pods {
+					all[pod] = w
+				}
+			}
+			return all
+		}),
 	}
 }
 
@@ -69,6 +79,9 @@ func (s *Snapshot) Service(namespace, name string) *corev1.Service {
 func (s *Snapshot) ServiceAccount(namespace, name string) *corev1.ServiceAccount {
 	return s.accounts()[key{namespace, name}]
 }
+
+// WorkloadOf is the Workload that runs a pod of the Snapshot.
+func (s *Snapshot) WorkloadOf(pod *corev1.Pod) *Workload { return s.owners()[pod] }
 
 // MetricsOf is what the resource metrics API last saw a pod use; nil when it
 // has no sample of it.

@@ -13,7 +13,9 @@ import (
 	networkingv1 "k8s.io/api/networking/v1"
 	policyv1 "k8s.io/api/policy/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
+	resourcev1 "k8s.io/api/resource/v1"
 	schedulingv1 "k8s.io/api/scheduling/v1"
+	storagev1 "k8s.io/api/storage/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/labels"
@@ -63,6 +65,17 @@ type Snapshot struct {
 	PodMetrics         []*metricsv1beta1.PodMetrics
 	PriorityClasses    []*schedulingv1.PriorityClass
 	ValidatingWebhooks []*admissionregistrationv1.ValidatingWebhookConfiguration
+
+	CSIDrivers             []*storagev1.CSIDriver
+	CSINodes               []*storagev1.CSINode
+	CSIStorageCapacities   []*storagev1.CSIStorageCapacity
+	DeviceClasses          []*resourcev1.DeviceClass
+	ReplicationControllers []*corev1.ReplicationController
+	ResourceClaims         []*resourcev1.ResourceClaim
+	ResourceClaimTemplates []*resourcev1.ResourceClaimTemplate
+	ResourceSlices         []*resourcev1.ResourceSlice
+	StorageClasses         []*storagev1.StorageClass
+	VolumeAttachments      []*storagev1.VolumeAttachment
 
 	APIServices     []*APIService
 	Claims          []*corev1.PersistentVolumeClaim

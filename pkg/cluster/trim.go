@@ -6,6 +6,7 @@ import (
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/equality"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -71,8 +72,7 @@ func trimPod(pod *corev1.Pod) {
 	for _, statuses := range [][]corev1.ContainerStatus{pod.Status.InitContainerStatuses, pod.Status.ContainerStatuses} {
 		for i := range statuses {
 			intern(&statuses[i].Name, &statuses[i].Image, &statuses[i].ImageID)
-			statuses[i].AllocatedResources = nil
-			statuses[i].Resources = nil
+			trimResources(pod, &statuses[i])
 			statuses[i].VolumeMounts = nil
 			statuses[i].ContainerID = ""
 		}
@@ -84,6 +84,24 @@ func trimPod(pod *corev1.Pod) {
 		c := &pod.Status.Conditions[i]
 		intern((*string)(&c.Type), (*string)(&c.Status), &c.Reason)
 	}
+}
+
+// trimResources drops from a container's status the resources that its spec
+// tells as well. They differ while the container is being resized, and then the
+// scheduler counts both (k8s.io/component-helpers/resource, PodRequests).
+func trimResources(pod *corev1.Pod, status *corev1.ContainerStatus) {
+	for _, containers := range [][]corev1.Container{pod.Spec.InitContainers, pod.Spec.Containers} {
+		for i := range containers {
+			spec := containers[i].Resources
+			if containers[i].Name != status.Name || status.Resources == nil {
+				continue
+			}
+			if !equality.Semantic.DeepEqual(spec.Requests, status.Resources.Requests) || len(status.AllocatedResources) > 0 && !equality.Semantic.DeepEqual(spec.Requests, status.AllocatedResources) {
+				return
+			}
+		}
+	}
+	status.AllocatedResources, status.Resources = nil, nil
 }
 
 // tells reports whether a condition of a pod says more than that its start went

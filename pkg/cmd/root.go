@@ -23,6 +23,7 @@ import (
 	"github.com/kubectl-prod/kubectl-prod/pkg/cmd/completion"
 	"github.com/kubectl-prod/kubectl-prod/pkg/cmd/connection"
 	"github.com/kubectl-prod/kubectl-prod/pkg/cmd/doctor"
+	"github.com/kubectl-prod/kubectl-prod/pkg/cmd/draincheck"
 	"github.com/kubectl-prod/kubectl-prod/pkg/cmd/exit"
 	"github.com/kubectl-prod/kubectl-prod/pkg/cmd/harden"
 	"github.com/kubectl-prod/kubectl-prod/pkg/cmd/version"
@@ -66,7 +67,7 @@ func NewCommand(streams genericiooptions.IOStreams, info version.Info) *cobra.Co
 
 doctor finds what is not production-grade, and what is on fire. It reads the
 current context and changes nothing. harden mends it, one reviewed change at a
-time.
+time. drain-check says what a drain would do, before anyone does it.
 
 Flags go after "kubectl prod": kubectl refuses flags before a plugin's name.`,
 		Annotations:                map[string]string{cobra.CommandDisplayNameAnnotation: "kubectl prod"},
@@ -101,6 +102,7 @@ Flags go after "kubectl prod": kubectl refuses flags before a plugin's name.`,
 		doctor.NewCommand(connected, streams),
 		harden.NewCommand(connected, streams),
 		completion.NewCommand(streams),
+		draincheck.NewCommand(connected, streams),
 		version.NewCommand(streams, info),
 		newOptionsCommand(root),
 	)

@@ -1,0 +1,120 @@
+package drain
+
+import (
+	"cmp"
+	"context"
+	"math/rand/v2"
+	"slices"
+
+	corev1 "k8s.io/api/core/v1"
+
+	"github.com/kubectl-prod/kubectl-prod/pkg/cluster"
+)
+
+// trials is how many orders of scheduling are tried where the order matters.
+const trials = 6
+
+// assign finds a place for each replacement. kubectl evicts pods at the same
+// time, so the scheduler meets their replacements in any order within a
+// priority. Where that can matter, several orders are tried; the one that
+// places most is kept, and a pod that only some of them place is marked.
+func (w *world) assign(ctx context.Context, queue []*victim) {
+	slices.SortStableFunc(queue, func(a, b *victim) int { return cmp.Compare(priority(b.pod), priority(a.pod)) })
+	best := w.try(ctx, queue)
+	if w.scheduler.quick || !orderMatters(queue, best) {
+		keep(queue, best)
+		return
+	}
+	placedIn := map[*victim]int{}
+	note := func(all map[*victim]placed) {
+		for v, p := range all {
+			if p.node != "" && len(p.victims) == 0 {
+				placedIn[v]++
+			}
+		}
+	}
+	note(best)
+	bestOrder, current := queue, best
+	for trial := 1; trial < trials; trial++ {
+		w.undo(ctx, queue, current)
+		order := reorder(queue, trial)
+		current = w.try(ctx, order)
+		note(current)
+		if misses(current) < misses(best) {
+			best, bestOrder = current, order
+		}
+	}
+	w.undo(ctx, queue, current)
+	keep(queue, w.try(ctx, bestOrder))
+	for _, v := range queue {
+		v.report.DependsOnOrder = placedIn[v] > 0 && placedIn[v] < trials
+	}
+}
+
+func keep(queue []*victim, found map[*victim]placed) {
+	for _, v := range queue {
+		v.placed = found[v]
+	}
+}
+
+// try places all in the given order. Those that find nothing are tried once
+// more at the end, as the scheduler does when something changed.
+func (w *world) try(ctx context.Context, order []*victim) map[*victim]placed {
+	found := map[*victim]placed{}
+	for _, v := range order {
+		found[v] = w.scheduler.place(ctx, v.successor)
+	}
+	for _, v := range order {
+		if found[v].reason != "" && misses(found) < len(order) {
+			found[v] = w.scheduler.place(ctx, v.successor)
+		}
+	}
+	return found
+}
+
+func (w *world) undo(ctx context.Context, queue []*victim, found map[*victim]placed) {
+	for _, v := range queue {
+		w.scheduler.undo(ctx, v.successor, found[v])
+	}
+}
+
+func misses(found map[*victim]placed) int {
+	n := 0
+	for _, p := range found {
+		if p.reason != "" {
+			n++
+		}
+	}
+	return n
+}
+
+// orderMatters reports whether another order could end otherwise. A pod that
+// fits as many nodes as there are pods finds one in any order, for each of the
+// others can spoil one node at most.
+func orderMatters(queue []*victim, found map[*victim]placed) bool {
+	return len(queue) > 1 && slices.ContainsFunc(queue, func(v *victim) bool {
+		p := found[v]
+		return p.unknown == "" && p.fits < len(queue)
+	})
+}
+
+// reorder is another order within the priorities: the largest first, then
+// shuffles that are the same each time.
+func reorder(queue []*victim, trial int) []*victim {
+	order := slices.Clone(queue)
+	random := rand.New(rand.NewPCG(uint64(trial), 0)) //nolint:gosec // an order, not a secret
+	random.Shuffle(len(order), func(i, j int) { order[i], order[j] = order[j], order[i] })
+	slices.SortStableFunc(order, func(a, b *victim) int {
+		size := 0
+		if trial == 1 {
+			size = cmp.Compare(cpu(b.pod), cpu(a.pod))
+		}
+		return cmp.Or(cmp.Compare(priority(b.pod), priority(a.pod)), size)
+	})
+	return order
+}
+
+func cpu(pod *corev1.Pod) int64 {
+	requests := cluster.PodRequests(pod)
+	return requests.Cpu().MilliValue() + requests.Memory().Value()>>20
+}

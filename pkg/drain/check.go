@@ -1,0 +1,353 @@
+package drain
+
+import (
+	"cmp"
+	"context"
+	"slices"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/kubernetes/pkg/scheduler/apis/config"
+
+	"github.com/kubectl-prod/kubectl-prod/pkg/cluster"
+	"github.com/kubectl-prod/kubectl-prod/pkg/report"
+)
+
+// Needs are the kinds that a check reads.
+func Needs() []cluster.Kind {
+	return append(cluster.WorkloadKinds(), decisive()...)
+}
+
+// decisive are the kinds, beside the workloads, on which a verdict may rest.
+func decisive() []cluster.Kind {
+	return []cluster.Kind{
+		cluster.Nodes, cluster.Budgets, cluster.Namespaces, cluster.Claims, cluster.Volumes, cluster.StorageClasses,
+		cluster.CSINodes, cluster.CSIDrivers, cluster.CSIStorageCapacities, cluster.VolumeAttachments,
+		cluster.ResourceClaims, cluster.ResourceClaimTemplates, cluster.ResourceSlices, cluster.DeviceClasses,
+		cluster.ReplicationControllers, cluster.PriorityClasses, cluster.Autoscalers,
+		cluster.Services, cluster.EndpointSlices, cluster.ValidatingWebhooks, cluster.MutatingWebhooks, cluster.APIServices,
+	}
+}
+
+// Question is what a check answers.
+type Question struct {
+	Options
+	// Nodes are the names of the nodes, in the order of the drain.
+	Nodes []string
+	// NodeSelector is as it was typed, for the command; "" when they were named.
+	NodeSelector string
+	// Scheduler is the scheduler's configuration.
+	Scheduler *config.KubeSchedulerConfiguration
+	// Plan asks for the order of a fleet too.
+	Plan bool
+}
+
+// victim is a pod of a drained node.
+type victim struct {
+	pod      *corev1.Pod
+	workload *cluster.Workload
+	filtered filtered
+	report   *report.DrainPod
+	// last is what the eviction API said last.
+	last decision
+	// successor is the replacement, with a node when one was found.
+	successor *corev1.Pod
+	placed    placed
+	// by is the pod that preempted this one; nil for pods of a drained node.
+	by *victim
+}
+
+// world is a cluster in the course of a drain.
+type world struct {
+	s          *cluster.Snapshot
+	o          Options
+	budgets    budgets
+	daemonSets map[cluster.Ref]bool
+	scheduler  *scheduler
+	podsOn     map[string][]*corev1.Pod
+	// workloads are those of the pods that the drain made.
+	workloads map[*corev1.Pod]*cluster.Workload
+	made      int
+	// preempted are pods that made room for others.
+	preempted []*victim
+	// waiting are pods without a node that compete for what is free.
+	waiting []*corev1.Pod
+}
+
+func newWorld(ctx context.Context, s *cluster.Snapshot, q Question, quick bool) (*world, error) {
+	sc, err := newScheduler(ctx, s, q.Scheduler, quick)
+	if err != nil {
+		return nil, err
+	}
+	w := &world{
+		s: s, o: q.Options, budgets: newBudgets(s.Budgets), scheduler: sc,
+		daemonSets: map[cluster.Ref]bool{}, podsOn: map[string][]*corev1.Pod{}, workloads: map[*corev1.Pod]*cluster.Workload{},
+	}
+	for _, d := range s.DaemonSets {
+		w.daemonSets[cluster.RefOf("apps/v1", "DaemonSet", &d.ObjectMeta)] = true
+	}
+	for _, pod := range s.Pods {
+		if pod.Spec.NodeName != "" {
+			w.podsOn[pod.Spec.NodeName] = append(w.podsOn[pod.Spec.NodeName], pod)
+		} else if !ended(pod) && pod.DeletionTimestamp.IsZero() {
+			w.waiting = append(w.waiting, pod)
+		}
+	}
+	return w, nil
+}
+
+// daemonSetExists is true also where DaemonSets could not be read: that is told
+// as unknown.
+func (w *world) daemonSetExists(ref cluster.Ref) bool {
+	return w.daemonSets[ref] || !w.s.WasRead(cluster.DaemonSets)
+}
+
+func (w *world) workloadOf(pod *corev1.Pod) *cluster.Workload {
+	if workload := w.workloads[pod]; workload != nil {
+		return workload
+	}
+	return w.s.WorkloadOf(pod)
+}
+
+// settle gives the pods that wait for a node now the nodes that they fit: they
+// were there first.
+func (w *world) settle(ctx context.Context) {
+	waiting := slices.Clone(w.waiting)
+	byPriority(waiting)
+	w.waiting = w.waiting[:0]
+	for _, pod := range waiting {
+		candidate := pod.DeepCopy()
+		if w.scheduler.place(ctx, candidate).node == "" {
+			w.waiting = append(w.waiting, pod)
+		}
+	}
+}
+
+// byPriority is the order of the scheduler's queue (kubernetes:
+// pkg/scheduler/framework/plugins/queuesort); names stand in for the time of
+// queueing, which nobody can know.
+func byPriority(pods []*corev1.Pod) {
+	slices.SortStableFunc(pods, func(a, b *corev1.Pod) int {
+		return cmp.Or(cmp.Compare(priority(b), priority(a)), a.CreationTimestamp.Compare(b.CreationTimestamp.Time),
+			cmp.Compare(a.Namespace, b.Namespace), cmp.Compare(a.Name, b.Name))
+	})
+}
+
+// nodeRun is how the drain of one node goes.
+type nodeRun struct {
+	node    string
+	victims []*victim
+	refused bool
+	waves   int
+}
+
+// classify holds the pods of a node against kubectl's filters.
+func (w *world) classify(node string) nodeRun {
+	run := nodeRun{node: node}
+	pods := slices.Clone(w.podsOn[node])
+	slices.SortFunc(pods, func(a, b *corev1.Pod) int {
+		return cmp.Or(cmp.Compare(a.Namespace, b.Namespace), cmp.Compare(a.Name, b.Name))
+	})
+	for _, pod := range pods {
+		if w.o.Selects != nil && !w.o.Selects.Matches(labels.Set(pod.Labels)) {
+			continue // kubectl does not even list it
+		}
+		v := &victim{pod: pod, workload: w.workloadOf(pod), filtered: w.o.filter(w.s.Time, w.daemonSetExists, pod)}
+		v.report = w.describe(v, node)
+		run.refused = run.refused || len(v.filtered.refusals) > 0
+		run.victims = append(run.victims, v)
+	}
+	return run
+}
+
+func (w *world) describe(v *victim, node string) *report.DrainPod {
+	out := &report.DrainPod{
+		Namespace: v.pod.Namespace, Name: v.pod.Name, Node: node, Priority: priority(v.pod), GraceSeconds: w.o.grace(v.pod),
+		Reasons: slices.Clone(v.filtered.refusals), Outcome: report.DrainStays,
+	}
+	out.Owner = owner(v)
+	for _, note := range v.filtered.notes {
+		out.Reasons = append(out.Reasons, report.DrainReason{By: "kubectl", Message: note})
+	}
+	if v.filtered.skip {
+		out.Outcome = report.DrainSkipped
+	}
+	return out
+}
+
+// owner is what a person would look at: of a pod, its workload.
+func owner(v *victim) report.Object {
+	if v.workload != nil {
+		return object(v.workload.Owner)
+	}
+	return report.Object{APIVersion: "v1", Kind: "Pod", Namespace: v.pod.Namespace, Name: v.pod.Name}
+}
+
+func object(ref cluster.Ref) report.Object {
+	return report.Object{APIVersion: ref.APIVersion, Kind: ref.Kind, Namespace: ref.Namespace, Name: ref.Name}
+}
+
+// drain empties a node, wave by wave, as if the flags that its pods ask for had
+// been given. What a budget never lets go stays.
+func (w *world) drain(ctx context.Context, node string) nodeRun {
+	run := w.classify(node)
+	var pending []*victim
+	for _, v := range run.victims {
+		if !v.filtered.skip {
+			pending = append(pending, v)
+		}
+	}
+	for wave := 1; len(pending) > 0; wave++ {
+		gone, stay := w.evict(pending)
+		if len(gone) == 0 {
+			break
+		}
+		run.waves = wave
+		for _, v := range gone {
+			v.report.Outcome, v.report.Wave = report.DrainEvicted, wave
+		}
+		w.replace(ctx, gone)
+		pending = stay
+	}
+	for _, v := range run.victims {
+		if v.report.Outcome == report.DrainStays {
+			v.report.Reasons = append(v.report.Reasons, w.refusal(v))
+		}
+	}
+	return run
+}
+
+// evict asks for every pod once, as kubectl does at the same time; gone are
+// those that the API lets go.
+func (w *world) evict(pending []*victim) (gone, stay []*victim) {
+	for _, v := range pending {
+		v.last = decision{code: 200}
+		if !w.o.DisableEviction {
+			v.last = decide(v.pod, w.budgets.of(v.pod))
+		}
+		if !v.last.evicts() {
+			stay = append(stay, v)
+			continue
+		}
+		if v.last.consumes {
+			v.last.budget.take()
+		}
+		gone = append(gone, v)
+	}
+	return gone, stay
+}
+
+func (w *world) refusal(v *victim) report.DrainReason {
+	reason := report.DrainReason{By: "eviction", Code: v.last.code, Message: v.last.message}
+	if v.last.budget != nil {
+		reason.Budget = v.last.budget.Name
+	}
+	return reason
+}
+
+// replace takes evicted pods off their nodes and finds places for what their
+// controllers make instead. A replacement of a pod that was ready is taken to
+// become ready.
+func (w *world) replace(ctx context.Context, gone []*victim) {
+	var queue []*victim
+	for _, v := range gone {
+		w.leave(v.pod)
+	}
+	for _, v := range gone {
+		if v.successor = w.successor(v); v.successor != nil {
+			v.report.Replaced = true
+			queue = append(queue, v)
+		}
+	}
+	w.assign(ctx, queue)
+	for _, v := range queue {
+		w.arrive(ctx, v)
+	}
+}
+
+// arrive notes what comes of a replacement that was assigned a place, or none.
+func (w *world) arrive(ctx context.Context, v *victim) {
+	found := v.placed
+	v.report.To, v.report.Fits, v.report.Unplaced, v.report.Unknown = found.node, found.fits, found.reason, found.unknown
+	for _, p := range found.victims {
+		v.report.Preempts = append(v.report.Preempts, p.Namespace+"/"+p.Name)
+		w.forget(p)
+		w.preempt(ctx, v, p)
+	}
+	if found.node == "" {
+		return
+	}
+	w.podsOn[found.node] = append(w.podsOn[found.node], v.successor)
+	if isReady(v.pod) {
+		for _, b := range w.budgets.of(v.successor) {
+			b.give()
+		}
+	}
+}
+
+// preempt lets a pod that made room find another place.
+func (w *world) preempt(ctx context.Context, by *victim, pod *corev1.Pod) {
+	p := &victim{pod: pod, workload: w.workloadOf(pod), report: &report.DrainPod{Namespace: pod.Namespace, Name: pod.Name, Node: pod.Spec.NodeName, Priority: priority(pod)}}
+	p.report.Owner = owner(p)
+	p.by = by
+	if isReady(pod) {
+		for _, b := range w.budgets.of(pod) {
+			b.take()
+			b.allowed = max(b.allowed, 0)
+		}
+	}
+	if p.successor = w.successor(p); p.successor != nil {
+		p.report.Replaced = true
+		p.placed = w.scheduler.place(ctx, p.successor)
+		w.arrive(ctx, p)
+	}
+	w.preempted = append(w.preempted, p)
+}
+
+// leave takes a pod off its node.
+func (w *world) leave(pod *corev1.Pod) {
+	w.scheduler.remove(pod)
+	w.forget(pod)
+}
+
+func (w *world) forget(pod *corev1.Pod) {
+	node := pod.Spec.NodeName
+	w.podsOn[node] = slices.DeleteFunc(w.podsOn[node], func(p *corev1.Pod) bool { return p == pod })
+}
+
+// Check answers a Question about a Snapshot. The error is non-nil only when the
+// scheduler's configuration is unusable.
+func Check(ctx context.Context, s *cluster.Snapshot, q Question) (*report.DrainCheck, error) {
+	w, err := newWorld(ctx, s, q, false)
+	if err != nil {
+		return nil, err
+	}
+	for _, node := range q.Nodes {
+		w.scheduler.cordon(node)
+	}
+	w.settle(ctx)
+	var runs []nodeRun
+	for _, node := range q.Nodes {
+		runs = append(runs, w.drain(ctx, node))
+	}
+	check := newReport(s, q)
+	w.tell(check, q, runs)
+	return check, nil
+}
+
+func newReport(s *cluster.Snapshot, q Question) *report.DrainCheck {
+	return &report.DrainCheck{
+		TypeMeta: metav1.TypeMeta{APIVersion: report.GroupVersion().String(), Kind: "DrainCheck"},
+		Time:     metav1.NewTime(s.Time),
+		Origin: report.Origin{
+			Context: s.Origin.Context, Server: s.Origin.Server, Version: s.Origin.Version,
+			Workloads: len(s.Workloads()), Nodes: len(s.Nodes),
+		},
+		Asked:   q.command(),
+		Nodes:   []report.DrainNode{},
+		Pods:    []report.DrainPod{},
+		Budgets: []report.DrainBudget{}, Blockers: []report.DrainBlocker{}, Consequences: []report.DrainConsequence{},
+		Unknowns: []report.DrainUnknown{},
+	}
+}
