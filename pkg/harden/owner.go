@@ -57,6 +57,7 @@ func marks() []mark {
 		{"Argo CD", inGit, []string{"argocd.argoproj.io/instance"}, []string{"argocd.argoproj.io/tracking-id"}, []string{"argocd-controller", "argocd-application-controller"}},
 		{"Flux", inGit, []string{"kustomize.toolkit.fluxcd.io/name", "helm.toolkit.fluxcd.io/name"}, nil, []string{"kustomize-controller", "helm-controller"}},
 		{"OLM", "change the Subscription's config, or the operator's own resource", []string{"olm.owner", "olm.owner.kind", "olm.managed", "operators.coreos.com/"}, nil, []string{"olm"}},
+		{"k3s", "change the manifest or the chart on the server", nil, []string{"objectset.rio.cattle.io/owner-gvk"}, []string{"deploy@*"}},
 		{"Fleet", inGit, nil, []string{"objectset.rio.cattle.io/id"}, []string{"fleetagent", "fleet-agent"}},
 		{"Config Sync", inGit, []string{"configsync.gke.io/declared-version"}, []string{"configmanagement.gke.io/managed", "configsync.gke.io/resource-id"}, []string{"configsync", "configmanagement"}},
 		{"kapp", "change the manifests that kapp deploys", []string{"kapp.k14s.io/app", "kapp.k14s.io/association"}, []string{"kapp.k14s.io/identity"}, []string{"kapp*"}},
@@ -64,7 +65,6 @@ func marks() []mark {
 		{"Pulumi", "change the Pulumi program", nil, []string{"pulumi.com/"}, []string{"pulumi*"}},
 		{"Crossplane", "change the composition", []string{"crossplane.io/composite"}, []string{"crossplane.io/external-name"}, []string{"apiextensions.crossplane.io/*", "crossplane*"}},
 		{"the addon manager", "change the manifest on the control plane", []string{"addonmanager.kubernetes.io/mode"}, nil, nil},
-		{"k3s", "change the manifest or the chart on the server", nil, []string{"objectset.rio.cattle.io/owner-gvk"}, []string{"deploy@*"}},
 	}
 }
 
