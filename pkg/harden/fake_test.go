@@ -227,7 +227,7 @@ func (s *server) TryApply(_ context.Context, obj *unstructured.Unstructured) err
 	if len(s.conflict) == 0 {
 		return nil
 	}
-	err := apierrors.NewConflict(resourceOf(cluster.RefTo(obj)), obj.GetName(), errors.New("Apply failed")) //nolint:staticcheck // the server's own word
+	err := apierrors.NewConflict(resourceOf(cluster.RefTo(obj)), obj.GetName(), errors.New("Apply failed"))
 	for field, manager := range s.conflict {
 		err.ErrStatus.Details.Causes = append(err.ErrStatus.Details.Causes, metav1.StatusCause{
 			Type: metav1.CauseTypeFieldManagerConflict, Field: field, Message: fmt.Sprintf("conflict with %q using apps/v1", manager),

@@ -684,7 +684,7 @@ func TestAnInterruptLeavesAJournalThatTellsTheState(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
 		s := newServer(t, webDeployment)
 		ctx, cancel := context.WithCancel(t.Context())
-		s.after = func(verb string, ref cluster.Ref, dryRun bool) error {
+		s.after = func(verb string, _ cluster.Ref, dryRun bool) error {
 			if verb == "patch" && !dryRun {
 				cancel() // while the write is under way
 			}
@@ -692,13 +692,16 @@ func TestAnInterruptLeavesAJournalThatTellsTheState(t *testing.T) {
 		}
 		r, face := newRun(t, s)
 		r.Yes = true
-		h, err := r.Apply(ctx, threeChanges())
+		plan := bothInOne()
+		plan.Items = append(plan.Items, mends("label", edits(webRef(), change.Set("b", "metadata", "labels", "tier"))))
+		plan.Items[1].unit = 1
+		h, err := r.Apply(ctx, plan)
 		if !errors.Is(err, context.Canceled) {
 			t.Fatal(err)
 		}
-		want := "unverified (interrupted before its end was seen)\nunverified (interrupted before its end was seen)\nskipped (interrupted before it was asked about)"
-		if got := states(h); got != want {
-			t.Error(got)
+		want := "unverified (interrupted before its end was seen)\nskipped (interrupted before it was asked about)"
+		if got := states(h); got != want || len(s.writes) != 2 {
+			t.Errorf("%s\nwrote %v, and half a change is none", got, s.writes)
 		}
 		records, _ := r.Journal.Records()
 		if len(records) != 1 || records[0].Step != journal.Written || !strings.Contains(face.told[len(face.told)-1], "kubectl prod harden undo "+records[0].ID) {
