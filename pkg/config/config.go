@@ -8,6 +8,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
+	"math"
 	"os"
 	"path"
 	"regexp"
@@ -34,6 +36,8 @@ type Config struct {
 	Skip, Enable []string
 	// Severities are those that the file changes, by practice.
 	Severities map[string]report.Severity
+	// Thresholds are those that the file changes, by practice and name.
+	Thresholds map[string]map[string]float64
 	Ignores    []practice.Ignore
 	// Custom are the file's own practices.
 	Custom []practice.Practice
@@ -52,6 +56,8 @@ type file struct {
 type setting struct {
 	Enabled  *bool           `yaml:"enabled"`
 	Severity report.Severity `yaml:"severity"`
+	// Thresholds are nodes, so that a mistake in one is told at its line.
+	Thresholds map[string]yaml.Node `yaml:"thresholds"`
 }
 
 // ignore sets findings aside; see [practice.Ignore].
@@ -106,15 +112,21 @@ func Find(name string, catalogue []practice.Practice) (*Config, error) {
 
 // Choose is [practice.Choose] as the file wants it: what the file skips is left
 // out unless check names it, what it enables is in unless check names
-// something else, and severities are as it says.
+// something else, and severities and thresholds are as it says.
 func (c *Config) Choose(all []practice.Practice, check, skip []string) ([]practice.Practice, error) {
+	return practice.Choose(c.Adjust(all), check, skip)
+}
+
+// Adjust are the practices as the file changes them.
+func (c *Config) Adjust(all []practice.Practice) []practice.Practice {
 	all = slices.Clone(all)
 	for i := range all {
 		p := &all[i]
 		p.Severity = cmp.Or(c.Severities[p.ID], p.Severity)
 		p.Optional = (p.Optional || slices.Contains(c.Skip, p.ID)) && !slices.Contains(c.Enable, p.ID)
+		p.Thresholds = p.Thresholds.With(c.Thresholds[p.ID])
 	}
-	return practice.Choose(all, check, skip)
+	return all
 }
 
 // Parse is Load of a file's content.
@@ -125,7 +137,7 @@ func Parse(name string, data []byte, catalogue []practice.Practice) (*Config, er
 	if err := decoder.Decode(&f); err != nil && !errors.Is(err, io.EOF) {
 		return nil, worded(name, err)
 	}
-	c := &checking{name: name, catalogue: catalogue, config: &Config{Severities: map[string]report.Severity{}}}
+	c := &checking{name: name, catalogue: catalogue, config: &Config{Severities: map[string]report.Severity{}, Thresholds: map[string]map[string]float64{}}}
 	if err := yaml.Unmarshal(data, &c.root); err != nil {
 		return nil, worded(name, err)
 	}
@@ -244,6 +256,7 @@ func (c *checking) practice(id string, s setting) {
 	if s.Severity != "" {
 		c.config.Severities[id] = s.Severity
 	}
+	c.thresholds(c.catalogue[index], s.Thresholds)
 	switch {
 	case s.Enabled == nil:
 	case !*s.Enabled:
@@ -251,6 +264,38 @@ func (c *checking) practice(id string, s setting) {
 	default:
 		c.config.Enable = append(c.config.Enable, id)
 	}
+}
+
+// thresholds takes up the numbers that a practice declares, and no others.
+func (c *checking) thresholds(p practice.Practice, set map[string]yaml.Node) {
+	for _, name := range slices.Sorted(maps.Keys(set)) {
+		node, key := set[name], fmt.Sprintf("practices.%s.thresholds.%s", p.ID, name)
+		if !slices.ContainsFunc(p.Thresholds, func(t practice.Threshold) bool { return t.Name == name }) {
+			c.fail(&node, "%s: the practice has %s", key, declared(p))
+			continue
+		}
+		var value float64
+		if err := node.Decode(&value); err != nil || !(value > 0) || math.IsInf(value, 0) {
+			c.fail(&node, "%s is %q, and has to be a number above 0", key, node.Value)
+			continue
+		}
+		if c.config.Thresholds[p.ID] == nil {
+			c.config.Thresholds[p.ID] = map[string]float64{}
+		}
+		c.config.Thresholds[p.ID][name] = value
+	}
+}
+
+// declared words which thresholds a practice has.
+func declared(p practice.Practice) string {
+	var names []string
+	for _, t := range p.Thresholds {
+		names = append(names, t.Name)
+	}
+	if len(names) == 0 {
+		return "no thresholds"
+	}
+	return "only " + strings.Join(names, ", ")
 }
 
 func (c *checking) ignore(i int, raw ignore) {

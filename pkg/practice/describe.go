@@ -20,9 +20,13 @@ func Describe(practices []Practice) *report.Catalogue {
 			reads = append(reads, string(kind))
 		}
 		slices.Sort(reads)
+		var thresholds []report.Threshold
+		for _, t := range p.Thresholds {
+			thresholds = append(thresholds, report.Threshold(t))
+		}
 		c.Items = append(c.Items, report.Practice{
 			ID: p.ID, Title: p.Title, Chapter: string(p.Chapter), Severity: p.Severity, Optional: p.Optional, LiveOnly: p.LiveOnly,
-			Reason: p.Reason, Judged: p.Judged, Fix: p.Fix, Reads: slices.Compact(reads), Sources: p.Sources,
+			Reason: p.Reason, Judged: p.Judged, Fix: p.Fix, Reads: slices.Compact(reads), Thresholds: thresholds, Sources: p.Sources,
 		})
 	}
 	return c

@@ -68,7 +68,7 @@ func Evaluate(s *cluster.Snapshot, practices []Practice, scope Scope) *report.Di
 	for _, p := range practices {
 		result := report.PracticeResult{ID: p.ID, Chapter: string(p.Chapter), Severity: p.Severity}
 		if gaps.note(s, p, scope) {
-			verdict := p.Check(s)
+			verdict := p.Verdict(s)
 			if verdict.NotChecked != "" {
 				gaps.withdraw(p.ID)
 				gaps.add("no verdict", "not judged", verdict.NotChecked, p.ID, false)

@@ -50,6 +50,10 @@ type Practice struct {
 	Uses []cluster.Kind
 	// Check judges a Snapshot. It is pure: the same Snapshot, the same Verdict.
 	Check func(*cluster.Snapshot) Verdict
+	// CheckBy is set in place of Check where the practice has Thresholds, and
+	// judges by those that it is given.
+	CheckBy    func(*cluster.Snapshot, Thresholds) Verdict
+	Thresholds Thresholds
 	// Remedy mends what Check finds; nil where only a person can.
 	Remedy *Remedy
 }

@@ -16,7 +16,7 @@ func Try(s *cluster.Snapshot, practices []Practice) *report.Trial {
 		Tried:    []report.Tried{},
 	}
 	for _, p := range practices {
-		verdict := p.Check(s)
+		verdict := p.Verdict(s)
 		if verdict.NotChecked != "" {
 			trial.Failed++
 			trial.Tried = append(trial.Tried, report.Tried{Practice: p.ID, Verdict: "error", Message: verdict.NotChecked})

@@ -61,6 +61,12 @@ func (o Options) explain(w io.Writer, c *report.Catalogue) error {
 				fmt.Fprintf(w, "  %s\n", line)
 			}
 		}
+		if len(p.Thresholds) > 0 {
+			fmt.Fprintf(w, "\n%s\n", o.paint(bold, "Thresholds that you may change"))
+			for _, t := range p.Thresholds {
+				fmt.Fprintf(w, "  %s: %g   %s\n", t.Name, t.Value, t.Meaning)
+			}
+		}
 		fmt.Fprintf(w, "\n%s\n", o.paint(bold, "Sources"))
 		for _, source := range p.Sources {
 			fmt.Fprintf(w, "  %s\n", source)

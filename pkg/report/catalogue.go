@@ -26,7 +26,16 @@ type Practice struct {
 	Judged   string   `json:"judged"`
 	Fix      string   `json:"fix"`
 	Reads    []string `json:"reads"`
-	Sources  []string `json:"sources"`
+	// Thresholds are the numbers that it judges by and that a team may change.
+	Thresholds []Threshold `json:"thresholds,omitempty"`
+	Sources    []string    `json:"sources"`
+}
+
+// Threshold is a number that a practice judges by.
+type Threshold struct {
+	Name    string  `json:"name"`
+	Value   float64 `json:"value"`
+	Meaning string  `json:"meaning"`
 }
 
 // DeepCopyObject makes a Catalogue printable by kubectl's printers.

@@ -30,7 +30,7 @@ func newListCommand(streams genericiooptions.IOStreams) *cobra.Command {
 		},
 		ValidArgsFunction: completePractices,
 	}
-	cmd.Flags().StringVar(&configFile, "config", "", "File with rules of your own ("+config.DefaultFile+" in the working directory, where it is there)")
+	cmd.Flags().StringVar(&configFile, "config", "", "File with settings, and with rules of your own ("+config.DefaultFile+" in the working directory, where it is there)")
 	print.AddFlags(cmd, printer.ListFormats())
 	return cmd
 }
@@ -55,7 +55,7 @@ func newExplainCommand(streams genericiooptions.IOStreams) *cobra.Command {
 		},
 		ValidArgsFunction: completePractices,
 	}
-	cmd.Flags().StringVar(&configFile, "config", "", "File with rules of your own ("+config.DefaultFile+" in the working directory, where it is there)")
+	cmd.Flags().StringVar(&configFile, "config", "", "File with settings, and with rules of your own ("+config.DefaultFile+" in the working directory, where it is there)")
 	print.AddFlags(cmd, printer.ListFormats())
 	return cmd
 }

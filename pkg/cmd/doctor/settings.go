@@ -9,11 +9,11 @@ import (
 )
 
 // describable are the practices that list and explain know: the catalogue's,
-// and those of the user's own.
+// as the file changes them, and those of the user's own.
 func describable(configFile string, names []string) ([]practice.Practice, error) {
 	settings, err := config.Find(configFile, catalogue.All())
 	if err != nil {
 		return nil, err
 	}
-	return practice.Named(slices.Concat(catalogue.All(), settings.Custom), names)
+	return practice.Named(settings.Adjust(slices.Concat(catalogue.All(), settings.Custom)), names)
 }

@@ -14,10 +14,6 @@ import (
 	"github.com/kubectl-prod/kubectl-prod/pkg/report"
 )
 
-// excessiveGrace is how long the cluster autoscaler waits for a pod to end
-// (--max-graceful-termination-sec) before it removes the node anyway.
-const excessiveGrace = 600
-
 // graceSources are where all three practices on the grace period come from.
 func graceSources() []string {
 	return []string{
@@ -94,21 +90,24 @@ func GraceBelowPreStop() practice.Practice {
 // https://kubernetes.io/docs/concepts/workloads/pods/pod-lifecycle/#pod-termination
 func GraceExcessive() practice.Practice {
 	return practice.Practice{
-		ID:       "grace-excessive",
-		Title:    "Grace period of more than ten minutes",
-		Chapter:  practice.Availability,
-		Severity: report.Info,
-		Reason:   "A drain waits for each pod until it ends. Where one may take longer than ten minutes, upgrades crawl, and the cluster autoscaler takes the node away before.",
-		Judged:   "terminationGracePeriodSeconds above 600 in each workload's template, Jobs and CronJobs excepted.",
-		Fix:      "let the program end sooner after SIGTERM, or move long work into Jobs",
-		Sources:  append(graceSources(), "https://github.com/kubernetes/autoscaler/blob/master/cluster-autoscaler/FAQ.md (max-graceful-termination-sec)"),
-		Judges:   cluster.WorkloadKinds(),
-		Check: practice.EachWorkload(staysUp, func(_ *cluster.Snapshot, w *cluster.Workload) []practice.Finding {
-			if grace := graceOf(w); grace > excessiveGrace {
-				return []practice.Finding{practice.On(w.Owner, w.TemplatePath+".terminationGracePeriodSeconds", "each of its pods may take %d minutes to end", grace/60)}
-			}
-			return nil
-		}),
+		ID:         "grace-excessive",
+		Title:      "Grace period of more than ten minutes",
+		Chapter:    practice.Availability,
+		Severity:   report.Info,
+		Reason:     "A drain waits for each pod until it ends. Where one may take longer than ten minutes, upgrades crawl, and the cluster autoscaler takes the node away before.",
+		Judged:     "terminationGracePeriodSeconds above 600 in each workload's template, Jobs and CronJobs excepted.",
+		Fix:        "let the program end sooner after SIGTERM, or move long work into Jobs",
+		Sources:    append(graceSources(), "https://github.com/kubernetes/autoscaler/blob/master/cluster-autoscaler/FAQ.md (max-graceful-termination-sec)"),
+		Judges:     cluster.WorkloadKinds(),
+		Thresholds: practice.Thresholds{{Name: "seconds", Value: 600, Meaning: "above which a pod may outlast a node's removal; the cluster autoscaler waits that long"}},
+		CheckBy: func(s *cluster.Snapshot, by practice.Thresholds) practice.Verdict {
+			return practice.EachWorkload(staysUp, func(_ *cluster.Snapshot, w *cluster.Workload) []practice.Finding {
+				if grace := graceOf(w); float64(grace) > by.Of("seconds") {
+					return []practice.Finding{practice.On(w.Owner, w.TemplatePath+".terminationGracePeriodSeconds", "each of its pods may take %d minutes to end", grace/60)}
+				}
+				return nil
+			})(s)
+		},
 	}
 }
 

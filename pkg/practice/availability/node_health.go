@@ -12,9 +12,6 @@ import (
 	"github.com/kubectl-prod/kubectl-prod/pkg/report"
 )
 
-// cordonedLong is how long a node may be cordoned: maintenance takes hours.
-const cordonedLong = 24 * time.Hour
-
 // NodeNotReady finds nodes whose kubelet does not answer for them.
 //
 // https://kubernetes.io/docs/concepts/architecture/nodes/#node-status
@@ -92,7 +89,7 @@ func NodePressure() practice.Practice {
 func NodeCordonedLong() practice.Practice {
 	return practice.Practice{
 		ID:       "node-cordoned-long",
-		Title:    "Node that has been cordoned for more than a day",
+		Title:    "Node that has been cordoned for long",
 		Chapter:  practice.Availability,
 		Severity: report.Warning,
 		Reason:   "A cordoned node is paid for and takes no pods. Forgotten after maintenance, it is the capacity that is missing when another node fails.",
@@ -107,23 +104,32 @@ func NodeCordonedLong() practice.Practice {
 		ClusterScope: true,
 		Needs:        []cluster.Kind{cluster.Nodes},
 		Uses:         []cluster.Kind{cluster.Pods},
-		Check: eachNode(func(s *cluster.Snapshot, node *corev1.Node, ref cluster.Ref) []practice.Finding {
-			if !node.Spec.Unschedulable {
-				return nil
-			}
-			mend := fmt.Sprintf("kubectl uncordon %s, or remove the node", node.Name)
-			for _, taint := range node.Spec.Taints {
-				if taint.Key != corev1.TaintNodeUnschedulable || taint.TimeAdded == nil {
-					continue
-				}
-				if s.Time.Sub(taint.TimeAdded.Time) < cordonedLong {
-					return nil
-				}
-				return []practice.Finding{practice.On(ref, "spec.unschedulable", "cordoned for %s, with %d pods on it", since(s.Time, taint.TimeAdded.Time), len(s.PodsOn(node.Name))).Mended("%s", mend)}
-			}
-			return []practice.Finding{practice.On(ref, "spec.unschedulable", "is cordoned, and its taint does not say since when").As(report.Info).Mended("%s", mend)}
-		}),
+		Thresholds:   practice.Thresholds{{Name: "hours", Value: 24, Meaning: "after which nobody is at work on the node any more"}},
+		CheckBy: func(s *cluster.Snapshot, by practice.Thresholds) practice.Verdict {
+			return eachNode(func(s *cluster.Snapshot, node *corev1.Node, ref cluster.Ref) []practice.Finding {
+				return cordoned(s, node, ref, by.Span("hours", time.Hour))
+			})(s)
+		},
 	}
+}
+
+// cordoned tells of a node that has been cordoned for longer than maintenance
+// takes.
+func cordoned(s *cluster.Snapshot, node *corev1.Node, ref cluster.Ref, long time.Duration) []practice.Finding {
+	if !node.Spec.Unschedulable {
+		return nil
+	}
+	mend := fmt.Sprintf("kubectl uncordon %s, or remove the node", node.Name)
+	for _, taint := range node.Spec.Taints {
+		if taint.Key != corev1.TaintNodeUnschedulable || taint.TimeAdded == nil {
+			continue
+		}
+		if s.Time.Sub(taint.TimeAdded.Time) < long {
+			return nil
+		}
+		return []practice.Finding{practice.On(ref, "spec.unschedulable", "cordoned for %s, with %d pods on it", since(s.Time, taint.TimeAdded.Time), len(s.PodsOn(node.Name))).Mended("%s", mend)}
+	}
+	return []practice.Finding{practice.On(ref, "spec.unschedulable", "is cordoned, and its taint does not say since when").As(report.Info).Mended("%s", mend)}
 }
 
 // eachNode judges every node by itself.

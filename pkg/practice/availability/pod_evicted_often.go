@@ -12,11 +12,6 @@ import (
 	"github.com/kubectl-prod/kubectl-prod/pkg/report"
 )
 
-const (
-	evictions      = 3
-	evictionWindow = 24 * time.Hour
-)
-
 // PodEvictedOften finds workloads that nodes keep throwing out.
 //
 // A node short of memory or disk evicts what uses more than it asked for, with
@@ -36,26 +31,29 @@ func PodEvictedOften() practice.Practice {
 		Sources: []string{
 			"https://kubernetes.io/docs/concepts/scheduling-eviction/node-pressure-eviction/#pod-selection-for-kubelet-eviction",
 		},
-		LiveOnly: true,
-		Needs:    []cluster.Kind{cluster.Pods},
-		Uses:     []cluster.Kind{cluster.ReplicaSets, cluster.Jobs},
-		Check: practice.EachWorkload(hasPods, func(s *cluster.Snapshot, w *cluster.Workload) []practice.Finding {
-			n, newest := 0, (*corev1.Pod)(nil)
-			for _, pod := range w.Pods {
-				if pod.Status.Phase == corev1.PodFailed && pod.Status.Reason == "Evicted" && s.Time.Sub(evictedAt(pod)) < evictionWindow {
-					n++
-					if newest == nil || evictedAt(pod).After(evictedAt(newest)) {
-						newest = pod
+		LiveOnly:   true,
+		Needs:      []cluster.Kind{cluster.Pods},
+		Uses:       []cluster.Kind{cluster.ReplicaSets, cluster.Jobs},
+		Thresholds: practice.Thresholds{{Name: "pods", Value: 3, Meaning: "of one workload, from which on it is no accident"}, {Name: "hours", Value: 24, Meaning: "back, that evictions are counted"}},
+		CheckBy: func(s *cluster.Snapshot, by practice.Thresholds) practice.Verdict {
+			return practice.EachWorkload(hasPods, func(s *cluster.Snapshot, w *cluster.Workload) []practice.Finding {
+				n, newest := 0, (*corev1.Pod)(nil)
+				for _, pod := range w.Pods {
+					if pod.Status.Phase == corev1.PodFailed && pod.Status.Reason == "Evicted" && s.Time.Sub(evictedAt(pod)) < by.Span("hours", time.Hour) {
+						n++
+						if newest == nil || evictedAt(pod).After(evictedAt(newest)) {
+							newest = pod
+						}
 					}
 				}
-			}
-			if n < evictions {
-				return nil
-			}
-			return []practice.Finding{practice.On(w.Owner, "", "%d pods were evicted by their nodes in the last 24 hours, last from %s: %s",
-				n, newest.Spec.NodeName, strings.TrimSpace(newest.Status.Message)).
-				Mended("%s", fmt.Sprintf("kubectl get pods -n %s --field-selector status.phase=Failed; set requests to what they use", w.Owner.Namespace))}
-		}),
+				if float64(n) < by.Of("pods") {
+					return nil
+				}
+				return []practice.Finding{practice.On(w.Owner, "", "%d pods were evicted by their nodes in the last %g hours, last from %s: %s",
+					n, by.Of("hours"), newest.Spec.NodeName, strings.TrimSpace(newest.Status.Message)).
+					Mended("%s", fmt.Sprintf("kubectl get pods -n %s --field-selector status.phase=Failed; set requests to what they use", w.Owner.Namespace))}
+			})(s)
+		},
 	}
 }
 

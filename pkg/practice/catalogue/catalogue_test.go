@@ -48,7 +48,7 @@ func TestEveryPracticeIsDeclaredInFull(t *testing.T) {
 			if len(p.Sources) == 0 {
 				t.Errorf("no source is named")
 			}
-			if p.Check == nil || len(p.Needs)+len(p.Judges)+len(p.Uses) == 0 {
+			if (p.Check == nil) == (p.CheckBy == nil) || (p.CheckBy == nil) != (len(p.Thresholds) == 0) || len(p.Needs)+len(p.Judges)+len(p.Uses) == 0 {
 				t.Errorf("Check and what it needs must be declared")
 			}
 		})

@@ -13,14 +13,8 @@ import (
 	"github.com/kubectl-prod/kubectl-prod/pkg/report"
 )
 
-const (
-	// slowAnswer and slowClusterList are Kubernetes' own objectives: a second,
-	// and 30 for a LIST over all namespaces.
-	slowAnswer      = 1.0
-	slowClusterList = 30.0
-	// fewRequests are too few for a 99th percentile to mean anything.
-	fewRequests = 100
-)
+// fewRequests are too few for a 99th percentile to mean anything.
+const fewRequests = 100
 
 // APIServerLatencyHigh finds API servers that are slow or not well.
 //
@@ -43,7 +37,8 @@ func APIServerLatencyHigh() practice.Practice {
 		LiveOnly:     true,
 		ClusterScope: true,
 		Judges:       []cluster.Kind{cluster.ServerMetrics, cluster.ServerHealth},
-		Check: func(s *cluster.Snapshot) practice.Verdict {
+		Thresholds:   practice.Thresholds{{Name: "seconds", Value: 1, Meaning: "that one in a hundred requests may take; it is Kubernetes' own objective"}, {Name: "list-seconds", Value: 30, Meaning: "that a LIST over all namespaces may take"}},
+		CheckBy: func(s *cluster.Snapshot, by practice.Thresholds) practice.Verdict {
 			v := practice.Verdict{Judged: []cluster.Ref{practice.WholeCluster()}}
 			for _, check := range s.FailingChecks {
 				v.Findings = append(v.Findings, practice.On(practice.WholeCluster(), "", "the API server's check %s fails: %s", check.Name, check.Reason).
@@ -52,7 +47,7 @@ func APIServerLatencyHigh() practice.Practice {
 			if s.ServerMetrics == nil {
 				return v
 			}
-			v.Findings = append(v.Findings, slow(s.ServerMetrics.Latencies)...)
+			v.Findings = append(v.Findings, slow(s.ServerMetrics.Latencies, by)...)
 			for _, level := range slices.Sorted(maps.Keys(s.ServerMetrics.Rejected)) {
 				if n := s.ServerMetrics.Rejected[level]; n > 0 {
 					v.Findings = append(v.Findings, practice.On(practice.WholeCluster(), "", "the API server has turned away %.0f requests of priority level %s since it started", n, level).As(report.Warning))
@@ -64,10 +59,10 @@ func APIServerLatencyHigh() practice.Practice {
 }
 
 // slow is one finding for all that is slow, with the slowest named.
-func slow(all []cluster.Latency) []practice.Finding {
+func slow(all []cluster.Latency, by practice.Thresholds) []practice.Finding {
 	var beyond []cluster.Latency
 	for _, l := range all {
-		if l.Requests >= fewRequests && !lasts(l) && l.P99 > objective(l) {
+		if l.Requests >= fewRequests && !lasts(l) && l.P99 > objective(l, by) {
 			beyond = append(beyond, l)
 		}
 	}
@@ -94,11 +89,11 @@ func lasts(l cluster.Latency) bool {
 	return slices.Contains([]string{"WATCH", "WATCHLIST", "CONNECT", "PROXY"}, l.Verb) || slices.Contains([]string{"proxy", "log", "exec", "attach", "portforward"}, l.Subresource)
 }
 
-func objective(l cluster.Latency) float64 {
+func objective(l cluster.Latency, by practice.Thresholds) float64 {
 	if l.Verb == "LIST" && l.Scope == "cluster" {
-		return slowClusterList
+		return by.Of("list-seconds")
 	}
-	return slowAnswer
+	return by.Of("seconds")
 }
 
 func describe(l cluster.Latency) string {

@@ -27,7 +27,7 @@ func TestCertificatesOfTheConnectionAreJudgedByWhatIsLeftOfThem(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			end := now.Add(c.left)
-			verdict := CertificateExpiring().Check(&cluster.Snapshot{Time: now, Origin: cluster.Origin{Live: true, Certificates: []cluster.Certificate{
+			verdict := CertificateExpiring().Verdict(&cluster.Snapshot{Time: now, Origin: cluster.Origin{Live: true, Certificates: []cluster.Certificate{
 				{Use: "API server's serving certificate", Subject: "kube-apiserver", NotBefore: end.Add(-c.life), NotAfter: end},
 			}}})
 			if c.message == "" {

@@ -12,10 +12,6 @@ import (
 	"github.com/kubectl-prod/kubectl-prod/pkg/report"
 )
 
-// highUtilisation is the percentage of a node's allocatable CPU or memory
-// above which the guide raises an alert.
-const highUtilisation = 80
-
 // NodeUtilisationHigh finds nodes that are nearly used up.
 //
 // A node above four fifths of its CPU or memory has no room for the pods of a
@@ -24,12 +20,12 @@ const highUtilisation = 80
 func NodeUtilisationHigh() practice.Practice {
 	return practice.Practice{
 		ID:       "node-utilisation-high",
-		Title:    "Node that uses more than 80 % of its CPU, memory or disk",
+		Title:    "Node that uses nearly all of its CPU, memory or disk",
 		Chapter:  practice.Observability,
 		Severity: report.Critical,
 		Reason: "A node above four fifths of its CPU or memory has no room for the pods of a neighbour that fails, nor for a peak: " +
 			"its pods are slowed for want of CPU and evicted for want of memory or disk.",
-		Judged: "Each node's use, by the resource metrics API, against what it can allocate to pods, as kubectl top node shows it, and its disks as its kubelet reports them (/stats/summary), inodes included. " +
+		Judged: "Each node's use, by the resource metrics API, against what it can allocate to pods, as kubectl top node shows it, and its disks as its kubelet reports them (/stats/summary), inodes included: more than 80 % of any. " +
 			"A node without metrics is not judged.",
 		Fix: "move or right-size its largest pods, or add a node",
 		Sources: []string{
@@ -41,7 +37,8 @@ func NodeUtilisationHigh() practice.Practice {
 		ClusterScope: true,
 		Needs:        []cluster.Kind{cluster.Nodes},
 		Judges:       []cluster.Kind{cluster.NodeMetrics, cluster.KubeletStats},
-		Check: func(s *cluster.Snapshot) practice.Verdict {
+		Thresholds:   practice.Thresholds{{Name: "percent", Value: 80, Meaning: "of a node's CPU, memory or disk, above which the guide raises an alert"}},
+		CheckBy: func(s *cluster.Snapshot, by practice.Thresholds) practice.Verdict {
 			var v practice.Verdict
 			usage := make(map[string]corev1.ResourceList, len(s.NodeMetrics))
 			for _, metrics := range s.NodeMetrics {
@@ -55,8 +52,8 @@ func NodeUtilisationHigh() practice.Practice {
 				}
 				ref := cluster.RefOf("v1", "Node", &node.ObjectMeta)
 				v.Judged = append(v.Judged, ref)
-				said := fullDisks(stats)
-				if high := highUse(node, used); len(high) > 0 {
+				said := fullDisks(stats, by.Of("percent"))
+				if high := highUse(node, used, by.Of("percent")); len(high) > 0 {
 					said = append([]string{"uses " + strings.Join(high, " and ")}, said...)
 				}
 				if len(said) > 0 {
@@ -70,7 +67,7 @@ func NodeUtilisationHigh() practice.Practice {
 }
 
 // highUse words each resource of which a node uses too much.
-func highUse(node *corev1.Node, usage corev1.ResourceList) []string {
+func highUse(node *corev1.Node, usage corev1.ResourceList, limit float64) []string {
 	var high []string
 	for _, name := range []corev1.ResourceName{corev1.ResourceCPU, corev1.ResourceMemory} {
 		used, allocatable := usage[name], node.Status.Allocatable[name]
@@ -78,7 +75,7 @@ func highUse(node *corev1.Node, usage corev1.ResourceList) []string {
 			continue
 		}
 		share := 100 * used.AsApproximateFloat64() / allocatable.AsApproximateFloat64()
-		if share > highUtilisation {
+		if share > limit {
 			high = append(high, fmt.Sprintf("%.0f %% of its %s (%s)", share, noun(name), figures(name, used, allocatable)))
 		}
 	}
@@ -87,12 +84,12 @@ func highUse(node *corev1.Node, usage corev1.ResourceList) []string {
 
 // fullDisks words each of a node's file systems that is too full. Where images
 // have no file system of their own, both are the same.
-func fullDisks(stats cluster.NodeStats) []string {
+func fullDisks(stats cluster.NodeStats, limit float64) []string {
 	var full []string
-	if text := fullness(stats.Disk, highUtilisation); text != "" {
+	if text := fullness(stats.Disk, limit); text != "" {
 		full = append(full, "its disk is "+text+" full")
 	}
-	if text := fullness(stats.Images, highUtilisation); text != "" && stats.Images.CapacityBytes != stats.Disk.CapacityBytes {
+	if text := fullness(stats.Images, limit); text != "" && stats.Images.CapacityBytes != stats.Disk.CapacityBytes {
 		full = append(full, "its image disk is "+text+" full")
 	}
 	return full

@@ -13,14 +13,6 @@ import (
 	"github.com/kubectl-prod/kubectl-prod/pkg/report"
 )
 
-const (
-	// loopRestarts is how many restarts make a loop when the last of them is
-	// less than loopWindow ago: the guide's alert on pod restart loops, told
-	// from the one restart that any container may have.
-	loopRestarts = 3
-	loopWindow   = time.Hour
-)
-
 // RestartLoop finds containers that keep crashing, with how they last ended.
 //
 // The kubelet restarts a failing container with a delay that doubles up to
@@ -43,28 +35,37 @@ func RestartLoop() practice.Practice {
 		LiveOnly: true,
 		Needs:    []cluster.Kind{cluster.Pods},
 		Uses:     []cluster.Kind{cluster.ReplicaSets, cluster.Jobs},
-		Check: practice.EachWorkload(hasPods, func(s *cluster.Snapshot, w *cluster.Workload) []practice.Finding {
-			loops := map[string]*loop{}
-			var order []string
-			for _, pod := range w.Pods {
-				for _, status := range allStatuses(pod) {
-					if !loopsNow(s.Time, status) {
-						continue
-					}
-					if loops[status.Name] == nil {
-						loops[status.Name] = &loop{}
-						order = append(order, status.Name)
-					}
-					loops[status.Name].add(pod, status)
-				}
-			}
-			var findings []practice.Finding
-			for _, name := range order {
-				findings = append(findings, loops[name].finding(w, name))
-			}
-			return findings
-		}),
+		Thresholds: practice.Thresholds{
+			{Name: "restarts", Value: 3, Meaning: "from which on they are a loop, and not what any container may have"},
+			{Name: "minutes", Value: 60, Meaning: "since the last end, after which the loop is over"},
+		},
+		CheckBy: func(s *cluster.Snapshot, by practice.Thresholds) practice.Verdict {
+			return practice.EachWorkload(hasPods, func(s *cluster.Snapshot, w *cluster.Workload) []practice.Finding { return loopsOf(s, w, by) })(s)
+		},
 	}
+}
+
+// loopsOf is one finding for each container that loops in some pod.
+func loopsOf(s *cluster.Snapshot, w *cluster.Workload, by practice.Thresholds) []practice.Finding {
+	loops := map[string]*loop{}
+	var order []string
+	for _, pod := range w.Pods {
+		for _, status := range allStatuses(pod) {
+			if !loopsNow(s.Time, status, by) {
+				continue
+			}
+			if loops[status.Name] == nil {
+				loops[status.Name] = &loop{}
+				order = append(order, status.Name)
+			}
+			loops[status.Name].add(pod, status)
+		}
+	}
+	var findings []practice.Finding
+	for _, name := range order {
+		findings = append(findings, loops[name].finding(w, name))
+	}
+	return findings
 }
 
 func hasPods(w *cluster.Workload) bool { return len(w.Pods) > 0 }
@@ -73,12 +74,12 @@ func allStatuses(pod *corev1.Pod) []corev1.ContainerStatus {
 	return slices.Concat(pod.Status.InitContainerStatuses, pod.Status.ContainerStatuses)
 }
 
-func loopsNow(now time.Time, status corev1.ContainerStatus) bool {
+func loopsNow(now time.Time, status corev1.ContainerStatus, by practice.Thresholds) bool {
 	if waiting := status.State.Waiting; waiting != nil && waiting.Reason == "CrashLoopBackOff" {
 		return true
 	}
 	last := status.LastTerminationState.Terminated
-	return status.RestartCount >= loopRestarts && last != nil && now.Sub(last.FinishedAt.Time) < loopWindow
+	return float64(status.RestartCount) >= by.Of("restarts") && last != nil && now.Sub(last.FinishedAt.Time) < by.Span("minutes", time.Minute)
 }
 
 // loop is one container's loop over all pods of a workload.

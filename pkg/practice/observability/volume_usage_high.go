@@ -11,10 +11,6 @@ import (
 	"github.com/kubectl-prod/kubectl-prod/pkg/report"
 )
 
-// highVolumeUse is the percentage of a volume's bytes or inodes above which the
-// guide raises an alert.
-const highVolumeUse = 85
-
 // VolumeUsageHigh finds volumes that are nearly full.
 //
 // A database whose disk is full stops, and often cannot start again to make
@@ -23,18 +19,19 @@ const highVolumeUse = 85
 func VolumeUsageHigh() practice.Practice {
 	return practice.Practice{
 		ID:       "volume-usage-high",
-		Title:    "Volume that is more than 85 % full",
+		Title:    "Volume that is nearly full",
 		Chapter:  practice.Observability,
 		Severity: report.Critical,
 		Now:      true,
 		Reason:   "A database whose disk is full stops, and often cannot start again to make room. It fills at a rate that could have been seen for weeks.",
 		Judged: "Each mounted PersistentVolumeClaim, by the bytes and inodes that the kubelets report (/stats/summary): more than 85 % of either. " +
 			"What a file system reserves counts as used. Claims that no running pod mounts, and drivers that report no figures, cannot be judged.",
-		Fix:      "free space, or raise spec.resources.requests.storage of the claim where its StorageClass allows it",
-		Sources:  []string{"https://kubernetes.io/docs/concepts/storage/persistent-volumes/#expanding-persistent-volumes-claims", "https://kubernetes.io/docs/reference/instrumentation/node-metrics/"},
-		LiveOnly: true,
-		Needs:    []cluster.Kind{cluster.KubeletStats},
-		Check: func(s *cluster.Snapshot) practice.Verdict {
+		Fix:        "free space, or raise spec.resources.requests.storage of the claim where its StorageClass allows it",
+		Sources:    []string{"https://kubernetes.io/docs/concepts/storage/persistent-volumes/#expanding-persistent-volumes-claims", "https://kubernetes.io/docs/reference/instrumentation/node-metrics/"},
+		LiveOnly:   true,
+		Needs:      []cluster.Kind{cluster.KubeletStats},
+		Thresholds: practice.Thresholds{{Name: "percent", Value: 85, Meaning: "of a volume's bytes or inodes, above which the guide raises an alert"}},
+		CheckBy: func(s *cluster.Snapshot, by practice.Thresholds) practice.Verdict {
 			var v practice.Verdict
 			seen := map[cluster.Ref]bool{}
 			for _, volume := range volumes(s) {
@@ -44,7 +41,7 @@ func VolumeUsageHigh() practice.Practice {
 				}
 				seen[ref] = true
 				v.Judged = append(v.Judged, ref)
-				if full := fullness(volume.Usage, highVolumeUse); full != "" {
+				if full := fullness(volume.Usage, by.Of("percent")); full != "" {
 					v.Findings = append(v.Findings, practice.On(ref, "", "is %s full", full))
 				}
 			}

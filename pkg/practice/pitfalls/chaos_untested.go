@@ -12,9 +12,6 @@ import (
 	"github.com/kubectl-prod/kubectl-prod/pkg/report"
 )
 
-// chaosAge is how long an experiment proves anything: a quarter.
-const chaosAge = 90 * 24 * time.Hour
-
 // ChaosUntested finds clusters whose failures are still to be learned.
 //
 // Replicas, budgets, probes and backups are assumptions until something has
@@ -23,7 +20,7 @@ const chaosAge = 90 * 24 * time.Hour
 func ChaosUntested() practice.Practice {
 	return practice.Practice{
 		ID:       "chaos-untested",
-		Title:    "No chaos experiment in the last 90 days",
+		Title:    "No recent chaos experiment",
 		Chapter:  practice.Pitfalls,
 		Severity: report.Info,
 		Reason: "Replicas, budgets, probes and backups are assumptions until something has failed. " +
@@ -41,18 +38,19 @@ func ChaosUntested() practice.Practice {
 		ClusterScope: true,
 		Needs:        []cluster.Kind{cluster.Nodes},
 		Uses:         append(chaosMeshFaults(), cluster.ChaosMeshWorkflows, cluster.LitmusResults),
-		Check: func(s *cluster.Snapshot) practice.Verdict {
+		Thresholds:   practice.Thresholds{{Name: "days", Value: 90, Meaning: "after which an experiment proves nothing any more"}},
+		CheckBy: func(s *cluster.Snapshot, by practice.Thresholds) practice.Verdict {
 			v := practice.Verdict{Judged: []cluster.Ref{practice.WholeCluster()}}
 			if slices.ContainsFunc(s.System(cluster.LitmusResults), passed) {
 				return v
 			}
-			newest, by, defined := newestFault(s)
+			newest, what, defined := newestFault(s)
 			switch {
-			case !newest.IsZero() && s.Time.Sub(newest) < chaosAge:
+			case !newest.IsZero() && s.Time.Sub(newest) < by.Span("days", 24*time.Hour):
 				return v
 			case !newest.IsZero():
 				v.Findings = append(v.Findings, practice.On(practice.WholeCluster(), "", "the last chaos experiment that left a sign is %d days old (%s, %s)",
-					int(s.Time.Sub(newest).Hours()/24), by, newest.UTC().Format("2 January 2006")))
+					int(s.Time.Sub(newest).Hours()/24), what, newest.UTC().Format("2 January 2006")))
 			case defined > 0:
 				v.Findings = append(v.Findings, practice.On(practice.WholeCluster(), "", "chaos experiments are defined (%d), and none has succeeded", defined))
 			default:

@@ -13,9 +13,6 @@ import (
 )
 
 const (
-	// nearlyFull is the percentage of a quota above which the next rollout may
-	// not fit.
-	nearlyFull = 90
 	// fewObjects is how many objects of a kind a quota allows at the least to be
 	// judged: one of one LoadBalancer is what was meant.
 	fewObjects = 10
@@ -30,20 +27,21 @@ const (
 func QuotaNearlyFull() practice.Practice {
 	return practice.Practice{
 		ID:       "quota-nearly-full",
-		Title:    "Quota that is used to more than 90 %",
+		Title:    "Quota that is nearly used up",
 		Chapter:  practice.Pitfalls,
 		Severity: report.Warning,
 		Now:      true,
 		Reason: "A rollout makes new pods before it ends old ones, and an autoscaler makes more when it matters. With the quota used up both stop half-way, " +
 			"with an event on a ReplicaSet that nobody watches.",
-		Judged: "The status of each ResourceQuota: what is used against what is allowed. Quotas of zero forbid on purpose; counts of objects are judged from 10 allowed.",
+		Judged: "The status of each ResourceQuota: what is used against what is allowed, more than 90 %. Quotas of zero forbid on purpose; counts of objects are judged from 10 allowed.",
 		Fix:    "raise the quota, or lower what the namespace requests and does not use",
 		Sources: []string{
 			"https://kubernetes.io/docs/concepts/policy/resource-quotas/",
 		},
-		LiveOnly: true,
-		Needs:    []cluster.Kind{cluster.ResourceQuotas},
-		Check: func(s *cluster.Snapshot) practice.Verdict {
+		LiveOnly:   true,
+		Needs:      []cluster.Kind{cluster.ResourceQuotas},
+		Thresholds: practice.Thresholds{{Name: "percent", Value: 90, Meaning: "of a quota, above which the next rollout may not fit"}},
+		CheckBy: func(s *cluster.Snapshot, by practice.Thresholds) practice.Verdict {
 			var v practice.Verdict
 			for _, quota := range s.ResourceQuotas {
 				if len(quota.Status.Hard) == 0 {
@@ -51,7 +49,7 @@ func QuotaNearlyFull() practice.Practice {
 				}
 				ref := cluster.RefOf("v1", "ResourceQuota", &quota.ObjectMeta)
 				v.Judged = append(v.Judged, ref)
-				if full := fullOf(quota); len(full) > 0 {
+				if full := fullOf(quota, by.Of("percent")); len(full) > 0 {
 					v.Findings = append(v.Findings, practice.On(ref, "status.used", "nearly used up: %s", strings.Join(full, ", ")))
 				}
 			}
@@ -61,14 +59,14 @@ func QuotaNearlyFull() practice.Practice {
 }
 
 // fullOf words each resource of a quota that is nearly used up.
-func fullOf(quota *corev1.ResourceQuota) []string {
+func fullOf(quota *corev1.ResourceQuota, nearly float64) []string {
 	var full []string
 	for name, hard := range quota.Status.Hard {
 		used := quota.Status.Used[name]
 		if hard.IsZero() || (isCount(name) && hard.Value() < fewObjects) {
 			continue
 		}
-		if share := 100 * used.AsApproximateFloat64() / hard.AsApproximateFloat64(); share > nearlyFull {
+		if share := 100 * used.AsApproximateFloat64() / hard.AsApproximateFloat64(); share > nearly {
 			full = append(full, fmt.Sprintf("%s %.0f %% (%s of %s)", name, share, used.String(), hard.String()))
 		}
 	}

@@ -12,9 +12,6 @@ import (
 	"github.com/kubectl-prod/kubectl-prod/pkg/report"
 )
 
-// endsSoon is how long before a release's end the upgrade should be planned.
-const endsSoon = 60 * 24 * time.Hour
-
 // VersionEndOfLife finds clusters that nobody patches any more.
 //
 // A minor release of Kubernetes is supported for 14 months. After that a hole
@@ -41,11 +38,12 @@ func VersionEndOfLife() practice.Practice {
 		ClusterScope: true,
 		Needs:        []cluster.Kind{cluster.Nodes},
 		Uses:         []cluster.Kind{cluster.Pods},
-		Check:        checkSupport,
+		Thresholds:   practice.Thresholds{{Name: "days", Value: 60, Meaning: "before a release's end, when the upgrade should be planned"}},
+		CheckBy:      checkSupport,
 	}
 }
 
-func checkSupport(s *cluster.Snapshot) practice.Verdict {
+func checkSupport(s *cluster.Snapshot, by practice.Thresholds) practice.Verdict {
 	servers := byMinor(apiServerVersions(s))
 	groups := servers
 	for _, group := range byMinor(kubelets(s)) {
@@ -60,7 +58,7 @@ func checkSupport(s *cluster.Snapshot) practice.Verdict {
 			unknown = append(unknown, minor(group[0].version))
 			continue
 		}
-		v.Findings = append(v.Findings, unsupported(s, group)...)
+		v.Findings = append(v.Findings, unsupported(s, group, by.Span("days", 24*time.Hour))...)
 	}
 	if len(unknown) == len(groups) {
 		why := "no version is known"
@@ -73,7 +71,7 @@ func checkSupport(s *cluster.Snapshot) practice.Verdict {
 }
 
 // unsupported tells of components of one minor version.
-func unsupported(s *cluster.Snapshot, group []component) []practice.Finding {
+func unsupported(s *cluster.Snapshot, group []component, soon time.Duration) []practice.Finding {
 	v := group[0].version
 	what := "the control plane runs"
 	if group[0].name == "kubelet" {
@@ -83,7 +81,7 @@ func unsupported(s *cluster.Snapshot, group []component) []practice.Finding {
 	last := end.Add(-24 * time.Hour).Format("2 January 2006")
 	finding := practice.On(practice.WholeCluster(), "", "%s Kubernetes %s, which nobody has patched for years", what, minor(v))
 	switch {
-	case known && s.Time.Before(end.Add(-endsSoon)):
+	case known && s.Time.Before(end.Add(-soon)):
 		return nil
 	case known && s.Time.Before(end):
 		return []practice.Finding{practice.On(practice.WholeCluster(), "", "%s Kubernetes %s, whose support ends on %s, in %d days",

@@ -42,7 +42,7 @@ func TestReleasesThatAreNewerThanTheTableAreUnknownAndNotFine(t *testing.T) {
 		"ends in three months":  {"v1.35.1", "v1.35.1", "", ""},
 	} {
 		t.Run(name, func(t *testing.T) {
-			v := VersionEndOfLife().Check(versions(t, test.server, test.kubelet))
+			v := VersionEndOfLife().Verdict(versions(t, test.server, test.kubelet))
 			if !strings.Contains(v.NotChecked, test.notChecked) || (v.NotChecked == "") != (test.notChecked == "") {
 				t.Errorf("not checked: %q, want %q", v.NotChecked, test.notChecked)
 			}

@@ -9,9 +9,6 @@ import (
 	"github.com/kubectl-prod/kubectl-prod/pkg/report"
 )
 
-// backupAge is how old the newest backup of etcd may be.
-const backupAge = 24 * time.Hour
-
 // EtcdBackupMissing finds clusters whose state nobody saves.
 //
 // etcd holds every object of the cluster. When its quorum is lost for good, the

@@ -19,7 +19,7 @@ import (
 func EtcdBackupStale() practice.Practice {
 	return practice.Practice{
 		ID:       "etcd-backup-stale",
-		Title:    "Newest etcd backup older than 24 hours",
+		Title:    "Newest etcd backup is of another day",
 		Chapter:  practice.Recovery,
 		Severity: report.Critical,
 		Reason:   "Everything that was changed since the newest snapshot is lost with etcd's quorum, and what was deleted since then comes back.",
@@ -30,15 +30,16 @@ func EtcdBackupStale() practice.Practice {
 			"https://docs.k3s.io/cli/etcd-snapshot",
 		},
 		LiveOnly: true, ClusterScope: true,
-		Needs: []cluster.Kind{cluster.Pods, cluster.ConfigMaps, cluster.CronJobs},
-		Uses:  []cluster.Kind{cluster.Nodes, cluster.EtcdSnapshots, cluster.OpenShiftBackups},
-		Check: func(s *cluster.Snapshot) practice.Verdict {
+		Needs:      []cluster.Kind{cluster.Pods, cluster.ConfigMaps, cluster.CronJobs},
+		Uses:       []cluster.Kind{cluster.Nodes, cluster.EtcdSnapshots, cluster.OpenShiftBackups},
+		Thresholds: practice.Thresholds{{Name: "hours", Value: 24, Meaning: "after which the newest backup is stale"}},
+		CheckBy: func(s *cluster.Snapshot, by practice.Thresholds) practice.Verdict {
 			newest, found := newestBackup(s)
 			if !found {
 				return practice.Verdict{NotChecked: noBackup(s)}
 			}
 			v := practice.Verdict{Judged: []cluster.Ref{practice.WholeCluster()}}
-			if s.Time.Sub(newest.at) >= backupAge {
+			if s.Time.Sub(newest.at) >= by.Span("hours", time.Hour) {
 				v.Findings = append(v.Findings, practice.On(practice.WholeCluster(), "", "the newest etcd backup that left a sign is %s old (%s, %s)%s",
 					age(s.Time.Sub(newest.at)), newest.by, newest.at.UTC().Format("2006-01-02 15:04 MST"), schedules(s)))
 			}
@@ -70,9 +71,10 @@ func EtcdRestoreUntested() practice.Practice {
 		Fix:      "kubectl prod backup-etcd verify",
 		Sources:  []string{"https://etcd.io/docs/v3.6/op-guide/recovery/", "https://kubernetes.io/docs/tasks/administer-cluster/configure-upgrade-etcd/#restoring-an-etcd-cluster"},
 		LiveOnly: true, ClusterScope: true,
-		Needs: []cluster.Kind{cluster.Pods, cluster.ConfigMaps, cluster.CronJobs},
-		Uses:  []cluster.Kind{cluster.Nodes, cluster.EtcdSnapshots},
-		Check: func(s *cluster.Snapshot) practice.Verdict {
+		Needs:      []cluster.Kind{cluster.Pods, cluster.ConfigMaps, cluster.CronJobs},
+		Uses:       []cluster.Kind{cluster.Nodes, cluster.EtcdSnapshots},
+		Thresholds: practice.Thresholds{{Name: "days", Value: 7, Meaning: "after which a proof is out of date"}},
+		CheckBy: func(s *cluster.Snapshot, by practice.Thresholds) practice.Verdict {
 			newest, found := newestBackup(s)
 			if !found {
 				return practice.Verdict{NotChecked: noBackup(s)}
@@ -82,7 +84,7 @@ func EtcdRestoreUntested() practice.Practice {
 			switch {
 			case err != nil:
 				v.Findings = append(v.Findings, practice.On(practice.WholeCluster(), "", "backups are made (%s), and nothing here says that one was ever restored", newest.by))
-			case s.Time.Sub(proved) > 7*24*time.Hour:
+			case s.Time.Sub(proved) > by.Span("days", 24*time.Hour):
 				v.Findings = append(v.Findings, practice.On(practice.WholeCluster(), "", "the last etcd backup that was proved by a restore is %s old", age(s.Time.Sub(proved))))
 			}
 			return v

@@ -17,7 +17,6 @@ import (
 const (
 	// defaultQuota is etcd's when --quota-backend-bytes is not set.
 	defaultQuota = 2 << 30
-	nearQuota    = 80 // per cent
 )
 
 // EtcdNearQuota finds clusters that will soon refuse every write.
@@ -40,7 +39,8 @@ func EtcdNearQuota() practice.Practice {
 		LiveOnly:     true,
 		ClusterScope: true,
 		Needs:        []cluster.Kind{cluster.ServerMetrics, cluster.Pods},
-		Check: func(s *cluster.Snapshot) practice.Verdict {
+		Thresholds:   practice.Thresholds{{Name: "percent", Value: 80, Meaning: "of etcd's quota, above which it is near"}},
+		CheckBy: func(s *cluster.Snapshot, by practice.Thresholds) practice.Verdict {
 			quota, seen := etcdQuota(s)
 			switch {
 			case len(s.ServerMetrics.StorageBytes) == 0:
@@ -51,7 +51,7 @@ func EtcdNearQuota() practice.Practice {
 			v := practice.Verdict{Judged: []cluster.Ref{practice.WholeCluster()}}
 			for _, store := range slices.Sorted(maps.Keys(s.ServerMetrics.StorageBytes)) {
 				const gib = 1 << 30
-				if size := s.ServerMetrics.StorageBytes[store]; 100*size > nearQuota*quota {
+				if size := s.ServerMetrics.StorageBytes[store]; 100*size > by.Of("percent")*quota {
 					v.Findings = append(v.Findings, practice.On(practice.WholeCluster(), "", "the database of %s is %.2f GiB, %.0f %% of its quota of %.2f GiB", store, size/gib, 100*size/quota, quota/gib))
 				}
 			}

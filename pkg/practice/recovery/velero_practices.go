@@ -11,9 +11,6 @@ import (
 	"github.com/kubectl-prod/kubectl-prod/pkg/report"
 )
 
-// restoreAge is how long ago the last restore from Velero may be: a quarter.
-const restoreAge = 90 * 24 * time.Hour
-
 // VeleroMissing finds clusters whose workloads and volumes nothing saves.
 //
 // https://velero.io/docs/main/how-velero-works/
@@ -213,7 +210,7 @@ func VeleroLocationUnavailable() practice.Practice {
 func VeleroRestoreUntested() practice.Practice {
 	return practice.Practice{
 		ID:       "velero-restore-untested",
-		Title:    "No restore from Velero in the last 90 days",
+		Title:    "No recent restore from Velero",
 		Chapter:  practice.Recovery,
 		Severity: report.Warning,
 		Reason:   "A backup is a hope until it has been restored. What is missing, which hooks fail and how long it takes is learned in a drill or in the disaster.",
@@ -221,9 +218,10 @@ func VeleroRestoreUntested() practice.Practice {
 		Fix:      "restore a backup into another namespace: velero restore create --from-backup … --namespace-mappings shop:shop-drill",
 		Sources:  []string{"https://velero.io/docs/main/disaster-case/", "https://velero.io/docs/main/restore-reference/"},
 		LiveOnly: true, ClusterScope: true,
-		Needs: []cluster.Kind{cluster.VeleroRestores},
-		Uses:  []cluster.Kind{cluster.VeleroLocations, cluster.VeleroSchedules, cluster.VeleroBackups},
-		Check: func(s *cluster.Snapshot) practice.Verdict {
+		Needs:      []cluster.Kind{cluster.VeleroRestores},
+		Uses:       []cluster.Kind{cluster.VeleroLocations, cluster.VeleroSchedules, cluster.VeleroBackups},
+		Thresholds: practice.Thresholds{{Name: "days", Value: 90, Meaning: "after which a drill is out of date"}},
+		CheckBy: func(s *cluster.Snapshot, by practice.Thresholds) practice.Verdict {
 			var v practice.Verdict
 			if !hasVelero(s) {
 				return v
@@ -238,7 +236,7 @@ func VeleroRestoreUntested() practice.Practice {
 			switch {
 			case newest == nil:
 				v.Findings = append(v.Findings, practice.On(practice.WholeCluster(), "", "no restore from Velero has ever completed here"))
-			case s.Time.Sub(took(newest)) > restoreAge:
+			case s.Time.Sub(took(newest)) > by.Span("days", 24*time.Hour):
 				v.Findings = append(v.Findings, practice.On(practice.WholeCluster(), "", "the last restore from Velero, %s, was %s ago", newest.GetName(), age(s.Time.Sub(took(newest)))))
 			}
 			return v

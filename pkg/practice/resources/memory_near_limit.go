@@ -10,10 +10,6 @@ import (
 	"github.com/kubectl-prod/kubectl-prod/pkg/report"
 )
 
-// nearLimit is the percentage of its memory limit above which a container has
-// no room left for an ordinary peak.
-const nearLimit = 90
-
 // MemoryNearLimit finds containers that are about to be killed.
 //
 // At its limit a container is not slowed down but killed. The working set that
@@ -22,12 +18,12 @@ const nearLimit = 90
 func MemoryNearLimit() practice.Practice {
 	return practice.Practice{
 		ID:       "memory-near-limit",
-		Title:    "Container within 10 % of its memory limit",
+		Title:    "Container near its memory limit",
 		Chapter:  practice.Resources,
 		Severity: report.Critical,
 		Reason: "At its memory limit a container is not slowed down but killed, with all that it was doing. " +
 			"One that is nearly there now is there at the next peak.",
-		Judged: "Each running container with a memory limit, by the working set in the resource metrics API: one sample, so that a peak between two samples is not seen. " +
+		Judged: "Each running container with a memory limit, by the working set in the resource metrics API: more than 90 % of the limit. It is one sample, so that a peak between two samples is not seen. " +
 			"Of a workload's pods the fullest is told. Pods limited as a whole are judged by the sum of their containers.",
 		Fix: "raise the memory limit, or find the leak; kubectl top pod --containers shows what it uses now",
 		Sources: []string{
@@ -43,7 +39,8 @@ func MemoryNearLimit() practice.Practice {
 			Uses:    sizingKinds(),
 			Propose: sizer(raiseLimit),
 		},
-		Check: func(s *cluster.Snapshot) practice.Verdict {
+		Thresholds: practice.Thresholds{{Name: "percent", Value: 90, Meaning: "of the limit, above which there is no room for an ordinary peak"}},
+		CheckBy: func(s *cluster.Snapshot, by practice.Thresholds) practice.Verdict {
 			var v practice.Verdict
 			for _, w := range s.Workloads() {
 				all := sampled(s, w, 0)
@@ -52,9 +49,9 @@ func MemoryNearLimit() practice.Practice {
 				}
 				v.Judged = append(v.Judged, w.Owner)
 				for _, c := range all {
-					v.Findings = append(v.Findings, fullest(w, c)...)
+					v.Findings = append(v.Findings, fullest(w, c, by.Of("percent"))...)
 				}
-				v.Findings = append(v.Findings, fullestPod(s, w)...)
+				v.Findings = append(v.Findings, fullestPod(s, w, by.Of("percent"))...)
 			}
 			return v
 		},
@@ -62,7 +59,7 @@ func MemoryNearLimit() practice.Practice {
 }
 
 // fullest tells of the sample nearest to its container's limit.
-func fullest(w *cluster.Workload, c containerSamples) []practice.Finding {
+func fullest(w *cluster.Workload, c containerSamples, near float64) []practice.Finding {
 	var worst sample
 	var share float64
 	for _, one := range c.samples {
@@ -74,7 +71,7 @@ func fullest(w *cluster.Workload, c containerSamples) []practice.Finding {
 			worst, share = one, part
 		}
 	}
-	if share <= nearLimit {
+	if share <= near {
 		return nil
 	}
 	path := ""
@@ -87,7 +84,7 @@ func fullest(w *cluster.Workload, c containerSamples) []practice.Finding {
 }
 
 // fullestPod judges pods that are limited as a whole.
-func fullestPod(s *cluster.Snapshot, w *cluster.Workload) []practice.Finding {
+func fullestPod(s *cluster.Snapshot, w *cluster.Workload, near float64) []practice.Finding {
 	var name string
 	var used, limit float64
 	for _, pod := range w.Pods {
@@ -107,7 +104,7 @@ func fullestPod(s *cluster.Snapshot, w *cluster.Workload) []practice.Finding {
 			name, used, limit = pod.Name, sum, number(whole)
 		}
 	}
-	if limit == 0 || 100*used/limit <= nearLimit {
+	if limit == 0 || 100*used/limit <= near {
 		return nil
 	}
 	return []practice.Finding{practice.On(w.Owner, w.TemplatePath+".resources.limits.memory",

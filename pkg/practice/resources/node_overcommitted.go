@@ -6,10 +6,6 @@ import (
 	"github.com/kubectl-prod/kubectl-prod/pkg/report"
 )
 
-// fullyRequested is the percentage of a zone's allocatable CPU or memory above
-// which there is no room for a rollout or for a neighbour's pods.
-const fullyRequested = 90
-
 // NodeOvercommitted finds zones whose nodes are spoken for.
 //
 // The scheduler counts requests, not use. Where nearly all is requested, a
@@ -19,12 +15,12 @@ const fullyRequested = 90
 func NodeOvercommitted() practice.Practice {
 	return practice.Practice{
 		ID:       "node-overcommitted",
-		Title:    "Zone whose nodes are requested to more than 90 %",
+		Title:    "Zone whose nodes are nearly all requested",
 		Chapter:  practice.Resources,
 		Severity: report.Warning,
 		Reason: "The scheduler counts requests, not use. Where nearly all of a zone is requested, a rollout's extra pods wait, " +
 			"and so do those of a node that fails, however idle the others look.",
-		Judged: "The requests of all pods that have not ended, against what their nodes can allocate, by zone (topology.kubernetes.io/zone), or over all nodes where they have none. " +
+		Judged: "The requests of all pods that have not ended, against what their nodes can allocate, by zone (topology.kubernetes.io/zone), or over all nodes where they have none: more than 90 %. " +
 			"Only nodes that are ready, uncordoned and without a taint that keeps pods away are counted.",
 		Fix: "add a node to the zone, or lower requests that are not used (request-oversized names them)",
 		Sources: []string{
@@ -34,7 +30,8 @@ func NodeOvercommitted() practice.Practice {
 		LiveOnly:     true,
 		ClusterScope: true,
 		Needs:        []cluster.Kind{cluster.Nodes, cluster.Pods},
-		Check: func(s *cluster.Snapshot) practice.Verdict {
+		Thresholds:   practice.Thresholds{{Name: "percent", Value: 90, Meaning: "of a zone's allocatable CPU or memory, above which there is no room for a rollout"}},
+		CheckBy: func(s *cluster.Snapshot, by practice.Thresholds) practice.Verdict {
 			zones := rooms(s, zoneOf)
 			if len(zones) == 0 {
 				return practice.Verdict{NotChecked: noRoom}
@@ -47,7 +44,7 @@ func NodeOvercommitted() practice.Practice {
 				}
 				for _, name := range counted() {
 					share := 100 * zone.requested[name] / max(zone.allocatable[name], 1e-9)
-					if share > fullyRequested {
+					if share > by.Of("percent") {
 						v.Findings = append(v.Findings, practice.On(practice.WholeCluster(), "", "of the %s of %s %s, %.0f %% is requested (%s of %s)",
 							spoken(name), plural(zone.nodes, "node"), where, share, amount(name, zone.requested[name]), amount(name, zone.allocatable[name])))
 					}

@@ -12,9 +12,6 @@ import (
 	"github.com/kubectl-prod/kubectl-prod/pkg/report"
 )
 
-// recentKill is how long ago a kill is still a fire, and not history.
-const recentKill = 24 * time.Hour
-
 // OOMKilled finds containers that were killed for want of memory.
 //
 // The kernel kills a container at its memory limit, or any when the node has
@@ -45,13 +42,16 @@ func OOMKilled() practice.Practice {
 			Uses:    sizingKinds(),
 			Propose: sizer(raiseLimit),
 		},
-		Check: practice.EachWorkload(hasPods, func(s *cluster.Snapshot, w *cluster.Workload) []practice.Finding {
-			var findings []practice.Finding
-			for _, k := range kills(w) {
-				findings = append(findings, k.finding(s, w))
-			}
-			return findings
-		}),
+		Thresholds: practice.Thresholds{{Name: "hours", Value: 24, Meaning: "after which a kill is history, and a warning"}},
+		CheckBy: func(s *cluster.Snapshot, by practice.Thresholds) practice.Verdict {
+			return practice.EachWorkload(hasPods, func(s *cluster.Snapshot, w *cluster.Workload) []practice.Finding {
+				var findings []practice.Finding
+				for _, k := range kills(w) {
+					findings = append(findings, k.finding(s, w, by.Span("hours", time.Hour)))
+				}
+				return findings
+			})(s)
+		},
 	}
 }
 
@@ -108,7 +108,7 @@ func (k *killed) add(pod *corev1.Pod, status corev1.ContainerStatus, ended *core
 	}
 }
 
-func (k *killed) finding(s *cluster.Snapshot, w *cluster.Workload) practice.Finding {
+func (k *killed) finding(s *cluster.Snapshot, w *cluster.Workload, recent time.Duration) practice.Finding {
 	at, path := "at its memory limit of "+k.limit, pathOf(w, k.container)
 	if k.limit == "" {
 		at = "without a memory limit of its own, so that its node or its pod ran out"
@@ -122,7 +122,7 @@ func (k *killed) finding(s *cluster.Snapshot, w *cluster.Workload) practice.Find
 	}
 	finding := practice.On(w.Owner, path, "container %q was OOMKilled in %d of %s, last %s ago (%s), %s%s", k.container, k.pods, plural(len(w.Pods), "pod"),
 		span(s.Time.Sub(k.last)), k.last.UTC().Format("2006-01-02 15:04 MST"), at, restarts)
-	if s.Time.Sub(k.last) > recentKill {
+	if s.Time.Sub(k.last) > recent {
 		return finding.As(report.Warning)
 	}
 	return finding

@@ -13,9 +13,6 @@ import (
 const (
 	// warmUp is how long a pod runs before a sample of it counts for sizing.
 	warmUp = 10 * time.Minute
-	// oversized is the percentage of its request below which a container's use
-	// is told, if what is held for nothing is worth a word.
-	oversized = 20
 	// worthCPU and worthMemory are what is worth a word, over all pods.
 	worthCPU    = 0.5
 	worthMemory = 512 << 20
@@ -50,14 +47,15 @@ func RequestOversized() practice.Practice {
 			Uses:    sizingKinds(),
 			Propose: sizer(lowerRequest),
 		},
-		Check: eachSized(wasted),
+		Thresholds: practice.Thresholds{{Name: "percent", Value: 20, Meaning: "of what is requested, below which a container's use is told"}},
+		CheckBy:    eachSized(wasted),
 	}
 }
 
 // eachSized judges each container of each Workload whose pods stay, by its
 // samples.
-func eachSized(judge func(*cluster.Workload, containerSamples, corev1.ResourceName) []practice.Finding) func(*cluster.Snapshot) practice.Verdict {
-	return func(s *cluster.Snapshot) practice.Verdict {
+func eachSized(judge func(*cluster.Workload, containerSamples, corev1.ResourceName, float64) []practice.Finding) func(*cluster.Snapshot, practice.Thresholds) practice.Verdict {
+	return func(s *cluster.Snapshot, by practice.Thresholds) practice.Verdict {
 		var v practice.Verdict
 		for _, w := range s.Workloads() {
 			if !runsOn(w) {
@@ -70,7 +68,7 @@ func eachSized(judge func(*cluster.Workload, containerSamples, corev1.ResourceNa
 			v.Judged = append(v.Judged, w.Owner)
 			for _, c := range all {
 				for _, name := range []corev1.ResourceName{corev1.ResourceCPU, corev1.ResourceMemory} {
-					v.Findings = append(v.Findings, judge(w, c, name)...)
+					v.Findings = append(v.Findings, judge(w, c, name, by.Of("percent"))...)
 				}
 			}
 		}
@@ -78,13 +76,13 @@ func eachSized(judge func(*cluster.Workload, containerSamples, corev1.ResourceNa
 	}
 }
 
-func wasted(w *cluster.Workload, c containerSamples, name corev1.ResourceName) []practice.Finding {
+func wasted(w *cluster.Workload, c containerSamples, name corev1.ResourceName, percent float64) []practice.Finding {
 	worth := worthCPU
 	if name == corev1.ResourceMemory {
 		worth = worthMemory
 	}
 	n := c.against(name)
-	if n.pods == 0 || 100*n.used >= oversized*n.requested || n.requested-n.used < worth {
+	if n.pods == 0 || 100*n.used >= percent*n.requested || n.requested-n.used < worth {
 		return nil
 	}
 	return []practice.Finding{practice.On(w.Owner, requestPath(c, name),

@@ -9,9 +9,6 @@ import (
 )
 
 const (
-	// undersized is the percentage of its request above which a container's use
-	// is told, if what it lacks is worth a word.
-	undersized = 150
 	// lackCPU and lackMemory are what is worth a word, for each pod.
 	lackCPU    = 0.1
 	lackMemory = 64 << 20
@@ -46,17 +43,18 @@ func RequestUndersized() practice.Practice {
 			Uses:    sizingKinds(),
 			Propose: sizer(raiseRequest),
 		},
-		Check: eachSized(lacking),
+		Thresholds: practice.Thresholds{{Name: "percent", Value: 150, Meaning: "of what is requested, above which a container's use is told"}},
+		CheckBy:    eachSized(lacking),
 	}
 }
 
-func lacking(w *cluster.Workload, c containerSamples, name corev1.ResourceName) []practice.Finding {
+func lacking(w *cluster.Workload, c containerSamples, name corev1.ResourceName, percent float64) []practice.Finding {
 	worth := lackCPU
 	if name == corev1.ResourceMemory {
 		worth = lackMemory
 	}
 	n := c.against(name)
-	if n.pods == 0 || 100*n.used <= undersized*n.requested || n.used-n.requested < worth*float64(n.pods) {
+	if n.pods == 0 || 100*n.used <= percent*n.requested || n.used-n.requested < worth*float64(n.pods) {
 		return nil
 	}
 	pods := float64(n.pods)

@@ -6,10 +6,6 @@ import (
 	"github.com/kubectl-prod/kubectl-prod/pkg/report"
 )
 
-// slowWebhook is the timeout in seconds above which a webhook is told: the API
-// server's own default.
-const slowWebhook = 10
-
 // WebhookSlow finds webhooks that the API server waits for too long.
 //
 // While a webhook is waited for, its request holds a place in the API server,
@@ -19,7 +15,7 @@ const slowWebhook = 10
 func WebhookSlow() practice.Practice {
 	return practice.Practice{
 		ID:       "webhook-slow",
-		Title:    "Webhook that is waited for longer than 10 seconds",
+		Title:    "Webhook that is waited for too long",
 		Chapter:  practice.Security,
 		Severity: report.Warning,
 		Reason: "While a webhook is waited for, its request holds a place in the API server, and controllers and kubelets, whose own timeouts are short, " +
@@ -32,15 +28,18 @@ func WebhookSlow() practice.Practice {
 		},
 		ClusterScope: true,
 		Judges:       webhookKinds(),
-		Check: eachWebhook(func(_ *cluster.Snapshot, w webhook) []practice.Finding {
-			if w.timeout <= slowWebhook {
-				return nil
-			}
-			how := "then passes the request"
-			if w.fails {
-				how = "then refuses the request"
-			}
-			return []practice.Finding{practice.On(w.ref, w.path+".timeoutSeconds", "the API server waits up to %d s for %q, and %s", w.timeout, w.name, how)}
-		}),
+		Thresholds:   practice.Thresholds{{Name: "seconds", Value: 10, Meaning: "that the API server waits; it is its default"}},
+		CheckBy: func(s *cluster.Snapshot, by practice.Thresholds) practice.Verdict {
+			return eachWebhook(func(_ *cluster.Snapshot, w webhook) []practice.Finding {
+				if float64(w.timeout) <= by.Of("seconds") {
+					return nil
+				}
+				how := "then passes the request"
+				if w.fails {
+					how = "then refuses the request"
+				}
+				return []practice.Finding{practice.On(w.ref, w.path+".timeoutSeconds", "the API server waits up to %d s for %q, and %s", w.timeout, w.name, how)}
+			})(s)
+		},
 	}
 }
