@@ -20,17 +20,28 @@ type Certificate struct {
 // CertificateIn reads the first certificate of PEM data, which in a chain is
 // the leaf; false when there is none.
 func CertificateIn(use string, data []byte) (Certificate, bool) {
+	all := CertificatesIn(use, data)
+	if len(all) == 0 {
+		return Certificate{}, false
+	}
+	return all[0], true
+}
+
+// CertificatesIn reads the certificates of PEM data, up to the first that does
+// not parse.
+func CertificatesIn(use string, data []byte) []Certificate {
+	var all []Certificate
 	for block, rest := pem.Decode(data); block != nil; block, rest = pem.Decode(rest) {
 		if block.Type != "CERTIFICATE" {
 			continue
 		}
 		parsed, err := x509.ParseCertificate(block.Bytes)
 		if err != nil {
-			return Certificate{}, false
+			break
 		}
-		return certificateOf(use, parsed), true
+		all = append(all, certificateOf(use, parsed))
 	}
-	return Certificate{}, false
+	return all
 }
 
 func certificateOf(use string, parsed *x509.Certificate) Certificate {

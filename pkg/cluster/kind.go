@@ -112,7 +112,8 @@ type reading struct {
 	clusterScoped bool
 	form          form
 	fieldSelector string
-	most          int // of its objects, where no more are read; 0 is all
+	most          int                  // of its objects, where no more are read; 0 is all
+	onlyWith      schema.GroupResource // where set, read only where the server has it
 	keep          func(*Snapshot, runtime.Object)
 	each          func(*Snapshot, func(metav1.Object))
 	empty         func() runtime.Object // a new object to decode a manifest into
@@ -216,7 +217,7 @@ func readings() []reading {
 		custom(KnativeServices, "v1", "Service", func(s *Snapshot) *[]*unstructured.Unstructured { return &s.KnativeServices }),
 		customMetadata(EtcdSnapshots, "v1", "ETCDSnapshotFile", func(s *Snapshot) *[]*metav1.PartialObjectMetadata { return &s.EtcdSnapshots }).ofCluster(),
 		customMetadata(OpenShiftBackups, "v1alpha1", "Backup", func(s *Snapshot) *[]*metav1.PartialObjectMetadata { return &s.OpenShiftBackups }).ofCluster(),
-	}, systemReadings()...)
+	}, append(anchorReadings(), systemReadings()...)...)
 }
 
 // typed reads whole objects of a type that client-go knows.

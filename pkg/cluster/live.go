@@ -132,6 +132,7 @@ func (l Live) connect(ctx context.Context) (*reader, error) {
 			Time:     seen.time(),
 			coverage: map[Kind]Coverage{},
 			systems:  newSystems(),
+			anchors:  newAnchors(),
 		},
 	}
 	if l.Changes {
@@ -205,9 +206,7 @@ func (r *reader) readAll(ctx context.Context, needs []Kind) {
 		}
 	}
 	_ = group.Wait()
-	if comesWithData(needs, ConfigMaps) {
-		r.snapshot.shareConfigMaps()
-	}
+	r.snapshot.shareConfigMaps(needs)
 	<-r.discovered
 }
 
@@ -221,6 +220,12 @@ func (r *reader) read(ctx context.Context, reading reading) Coverage {
 			return coverage.ended(err)
 		}
 		reading.gvr = gvr
+	}
+	if reading.onlyWith.Resource != "" {
+		coverage.Optional = true
+		if _, err := r.findServed(ctx, reading.onlyWith); err != nil {
+			return coverage.ended(err)
+		}
 	}
 	shared := newSharer()
 	options := metav1.ListOptions{Limit: pageSize, FieldSelector: reading.selectorIn(r.snapshot.Origin.Namespace)}
@@ -237,6 +242,9 @@ func (r *reader) read(ctx context.Context, reading reading) Coverage {
 		err = meta.EachListItem(list, func(obj runtime.Object) error {
 			if r.changes != nil {
 				r.changes.note(reading, obj)
+			}
+			if accessor, err := meta.Accessor(obj); err == nil && reading.kind.isWritten() {
+				r.snapshot.edits.note(reading.ref(accessor), accessor)
 			}
 			trim(obj)
 			shared.share(obj)

@@ -54,6 +54,7 @@ func (m Manifests) Load() (*Snapshot, []error) {
 			coverage: map[Kind]Coverage{},
 			sources:  map[Ref]Position{},
 			systems:  newSystems(),
+			anchors:  newAnchors(),
 		},
 	}
 	for _, reading := range readings() {
@@ -66,6 +67,9 @@ func (m Manifests) Load() (*Snapshot, []error) {
 	loading.snapshot.coverage[PodTemplates] = Coverage{Kind: PodTemplates, State: Read}
 	for _, p := range probes() {
 		loading.snapshot.coverage[p.kind] = Coverage{Kind: p.kind, State: NeedsCluster, Allow: told(p.allow)}
+		if m.AsLive && slices.Contains(prometheusKinds(), p.kind) {
+			loading.snapshot.coverage[p.kind] = Coverage{Kind: p.kind, State: Absent, Optional: true}
+		}
 	}
 	for _, name := range m.Filenames {
 		loading.name(name)
@@ -215,7 +219,7 @@ func (l *loading) take(object *unstructured.Unstructured, at Position) error {
 			return err
 		}
 		kind, _, _ := unstructured.NestedString(object.Object, "type")
-		if !selector.Matches(fields.Set{"type": kind}) {
+		if !selector.Matches(fields.Set{"type": kind, "metadata.name": object.GetName()}) {
 			continue
 		}
 		if err := l.decode(object, reading, at); err != nil {
@@ -239,6 +243,9 @@ func (l *loading) decode(object *unstructured.Unstructured, reading reading, at 
 		if err := runtime.DefaultUnstructuredConverter.FromUnstructured(content, typed); err != nil {
 			return fmt.Errorf("%s %s: %w", object.GetKind(), object.GetName(), err)
 		}
+	}
+	if accessor, err := meta.Accessor(typed); err == nil && reading.kind.isWritten() {
+		l.snapshot.edits.note(reading.ref(accessor), accessor)
 	}
 	trim(typed)
 	reading.keep(l.snapshot, typed)

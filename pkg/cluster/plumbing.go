@@ -31,7 +31,8 @@ type DefinitionConversion struct {
 	Webhook struct {
 		ClientConfig struct {
 			// Service is nil for a URL, and where nothing is converted.
-			Service *APIServiceBackend `json:"service"`
+			Service  *APIServiceBackend `json:"service"`
+			CABundle []byte             `json:"caBundle"`
 		} `json:"clientConfig"`
 	} `json:"webhook"`
 }

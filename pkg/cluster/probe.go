@@ -22,6 +22,8 @@ const (
 	KubeletStats Kind = "nodes/proxy (stats/summary)"
 	// KubeletConfigs are the kubelets' effective configurations.
 	KubeletConfigs Kind = "nodes/proxy (configz)"
+	// KubeletTTLs are some of the kubelets' own metrics.
+	KubeletTTLs Kind = "nodes/proxy (metrics)"
 	// ServerMetrics are some of the API server's own metrics.
 	ServerMetrics Kind = "/metrics"
 	// ServerHealth are the API server's checks of itself.
@@ -41,12 +43,13 @@ func probes() []probe {
 	path := func(path string) rbacv1.PolicyRule {
 		return rbacv1.PolicyRule{NonResourceURLs: []string{path}, Verbs: []string{"get"}}
 	}
-	return []probe{
+	return append([]probe{
 		{ServerHealth, path("/readyz"), nil, readServerHealth},
 		{ServerMetrics, path("/metrics"), nil, readServerMetrics},
 		{KubeletStats, nodesProxy, []Kind{Nodes, Pods}, readKubeletStats},
 		{KubeletConfigs, nodesProxy, []Kind{Nodes}, readKubeletConfigs},
-	}
+		{KubeletTTLs, nodesProxy, []Kind{Nodes}, readKubeletMetrics},
+	}, prometheusProbes()...)
 }
 
 // withProbeNeeds adds the kinds that the needed probes are told by.
@@ -218,6 +221,10 @@ func (s *Snapshot) takeAnswer(path, body string) error {
 		_, err = s.takeMetrics(strings.NewReader(body))
 	case below == "stats/summary":
 		kind, err = KubeletStats, s.takeStats(node, []byte(body))
+	case below == "metrics":
+		kind, err = KubeletTTLs, s.takeKubeletMetrics(node, []byte(body))
+	case strings.HasPrefix(path, "/api/v1/namespaces/"):
+		return s.takePrometheus(path, body)
 	case below == "configz":
 		kind, err = KubeletConfigs, s.takeConfig(node, []byte(body))
 	default:

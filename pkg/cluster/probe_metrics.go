@@ -64,7 +64,7 @@ func readServerMetrics(ctx context.Context, r *reader, coverage *Coverage) error
 
 // takeMetrics parses metrics and tells how many of the wanted families it found.
 func (s *Snapshot) takeMetrics(body io.Reader) (int, error) {
-	kept, err := keepFamilies(body)
+	kept, err := keepFamilies(body, wanted()...)
 	if err != nil {
 		return 0, err
 	}
@@ -88,9 +88,9 @@ func wanted() []string {
 	}
 }
 
-func keepFamilies(from io.Reader) (io.Reader, error) {
+// keepFamilies keeps the lines of the metrics whose names begin with one of these.
+func keepFamilies(from io.Reader, names ...string) (io.Reader, error) {
 	var kept bytes.Buffer
-	names := wanted()
 	lines := bufio.NewReaderSize(from, 64<<10)
 	for {
 		line, err := lines.ReadSlice('\n')

@@ -46,5 +46,9 @@ func told(rule rbacv1.PolicyRule) string {
 	if groups == "" {
 		groups = `""`
 	}
-	return "apiGroups: [" + groups + "], resources: [" + strings.Join(rule.Resources, ", ") + verbs
+	named := ""
+	if len(rule.ResourceNames) > 0 {
+		named = "], resourceNames: [" + strings.Join(rule.ResourceNames, ", ")
+	}
+	return "apiGroups: [" + groups + "], resources: [" + strings.Join(rule.Resources, ", ") + named + verbs
 }

@@ -91,14 +91,19 @@ type Snapshot struct {
 	// What the reads beyond LISTs found; see probe.go.
 	FailingChecks  []FailingCheck
 	KubeletConfigs map[string]KubeletConfig
+	KubeletMetrics map[string]KubeletMetrics
 	NodeStats      map[string]NodeStats
-	ServerMetrics  *APIServerMetrics
+	// Prometheus is nil where none was asked, or none answered.
+	Prometheus    *Prometheus
+	ServerMetrics *APIServerMetrics
 
 	// Written are the objects of manifests, of any kind, by the API version in
 	// which they are written.
 	Written []Ref
 
 	systems map[Kind]*[]*unstructured.Unstructured // see System
+	anchors map[Kind]*[]*corev1.ConfigMap          // see TrustAnchors
+	edits   edits                                  // see Edits
 	// Changes are the last hour's, latest first, of the kinds that were read;
 	// only where [Live.Changes] asked for them.
 	Changes []Change

@@ -58,6 +58,14 @@ const (
 	FluxKustomizations Kind = "kustomizations.kustomize.toolkit.fluxcd.io"
 	FluxHelmReleases   Kind = "helmreleases.helm.toolkit.fluxcd.io"
 
+	// Certificates, and service meshes.
+	Certificates        Kind = "certificates.cert-manager.io"
+	PeerAuthentications Kind = "peerauthentications.security.istio.io"
+
+	// Machine learning: what runs pods, and what makes what runs pods.
+	Notebooks Kind = "notebooks.kubeflow.org"
+	JobSets   Kind = "jobsets.jobset.x-k8s.io"
+
 	// Chaos engineering.
 	ChaosMeshPods      Kind = "podchaos.chaos-mesh.org"
 	ChaosMeshNetworks  Kind = "networkchaos.chaos-mesh.org"
@@ -122,6 +130,10 @@ func systemReadings() []reading {
 		{ArgoApplications, "v1alpha1", "Application"},
 		{FluxKustomizations, "v1", "Kustomization"},
 		{FluxHelmReleases, "v2", "HelmRelease"},
+		{Certificates, "v1", "Certificate"},
+		{PeerAuthentications, "v1", "PeerAuthentication"},
+		{Notebooks, "v1", "Notebook"},
+		{JobSets, "v1alpha2", "JobSet"},
 		{ChaosMeshPods, "v1alpha1", "PodChaos"},
 		{ChaosMeshNetworks, "v1alpha1", "NetworkChaos"},
 		{ChaosMeshStresses, "v1alpha1", "StressChaos"},

@@ -3,6 +3,7 @@ package cluster
 import (
 	"fmt"
 	"iter"
+	"slices"
 	"strings"
 
 	appsv1 "k8s.io/api/apps/v1"
@@ -53,6 +54,8 @@ type Workload struct {
 	Scaler string
 	// VerticalScaler names the VerticalPodAutoscaler that sizes its pods.
 	VerticalScaler string
+
+	injected []string // containers that a mesh added; see IsInjected
 }
 
 // Container is one container of a Workload's template.
@@ -66,17 +69,24 @@ type Container struct {
 	Path string
 }
 
-// Containers are the template's containers, init containers first.
+// Containers are the template's containers, init containers first, without
+// those that a mesh added.
 func (w *Workload) Containers() iter.Seq[Container] {
 	return func(yield func(Container) bool) {
 		for i := range w.Template.Spec.InitContainers {
 			c := &w.Template.Spec.InitContainers[i]
+			if slices.Contains(w.injected, c.Name) {
+				continue
+			}
 			sidecar := c.RestartPolicy != nil && *c.RestartPolicy == corev1.ContainerRestartPolicyAlways
 			if !yield(Container{c, w, !sidecar, fmt.Sprintf("%s.initContainers[%d]", w.TemplatePath, i)}) {
 				return
 			}
 		}
 		for i := range w.Template.Spec.Containers {
+			if slices.Contains(w.injected, w.Template.Spec.Containers[i].Name) {
+				continue
+			}
 			if !yield(Container{&w.Template.Spec.Containers[i], w, false, fmt.Sprintf("%s.containers[%d]", w.TemplatePath, i)}) {
 				return
 			}
@@ -104,7 +114,7 @@ func (w *Workload) IsStatic() bool {
 
 // newWorkload fills what does not depend on other objects.
 func newWorkload(ref Ref, meta *metav1.ObjectMeta, template *corev1.PodTemplateSpec, path string, replicas *int32) *Workload {
-	return &Workload{Owner: ref, Self: ref, Meta: meta, Template: template, TemplatePath: path, Replicas: replicas}
+	return &Workload{Owner: ref, Self: ref, Meta: meta, Template: template, TemplatePath: path, Replicas: replicas, injected: injected(&template.ObjectMeta)}
 }
 
 func (w *Workload) selecting(selector *metav1.LabelSelector) *Workload {

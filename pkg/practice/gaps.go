@@ -32,7 +32,9 @@ func (g *gaps) note(s *cluster.Snapshot, p Practice, scope Scope) bool {
 			judgeable = false
 		}
 	}
-	read := slices.ContainsFunc(p.Judges, s.Known)
+	// What a cluster does without tells nothing in place of what was refused.
+	unknown := slices.ContainsFunc(p.Judges, func(kind cluster.Kind) bool { return !s.Known(kind) })
+	read := !unknown || slices.ContainsFunc(p.Judges, s.WasRead)
 	for _, kind := range p.Judges {
 		if !s.Known(kind) {
 			g.kind(s, kind, p.ID, read && judgeable)

@@ -95,7 +95,7 @@ func mend(t *testing.T, p practice.Practice, start trial, said *strings.Builder)
 	t.Helper()
 	written := false
 	done := map[string]bool{}
-	for _, finding := range p.Check(start.snapshot(t)).Findings {
+	for _, finding := range p.Verdict(start.snapshot(t)).Findings {
 		proposal := p.Remedy.Propose(start.snapshot(t), finding)
 		entry := fmt.Sprintf("%s/%s %s: %s\n", strings.ToLower(finding.Object.Kind), finding.Object.Name, finding.Path, finding.Message)
 		after, refused := start, 0
@@ -324,7 +324,7 @@ func userOf(spec map[string]any, container any) any {
 func (c trial) judge(t *testing.T, p practice.Practice, before trial, mended practice.Finding, inPart bool) {
 	t.Helper()
 	was, is := before.failing(t), c.failing(t)
-	for _, finding := range p.Check(c.snapshot(t)).Findings {
+	for _, finding := range p.Verdict(c.snapshot(t)).Findings {
 		if finding.Object == mended.Object && finding.Path == mended.Path && finding.Severity == mended.Severity && (!inPart || finding.Message == mended.Message) {
 			t.Errorf("%s %s: the remedy was written, and it still fails: %s", mended.Object, mended.Path, finding.Message)
 		}

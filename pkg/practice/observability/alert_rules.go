@@ -150,7 +150,7 @@ func addAlerts(asked string) func(*cluster.Snapshot, practice.Finding) practice.
 			if why != "" && e.practice.ID == asked {
 				return practice.Refuse("%s", why)
 			}
-			if why == "" && len(e.practice.Check(s).Findings) > 0 {
+			if why == "" && len(e.practice.Verdict(s).Findings) > 0 {
 				groups, named = append(groups, e.asGroup(s)), append(named, e.group)
 			}
 		}

@@ -51,13 +51,13 @@ func alertMissing(id, subject, event string, metrics ...string) practice.Practic
 		Chapter:  practice.Observability,
 		Severity: report.Warning,
 		Reason:   "Figures that nobody looks at warn nobody. Without an alert, " + event + " is first noticed by users.",
-		Judged: "The alerting rules of PrometheusRules that a Prometheus of the operator loads: at least one uses a metric named " + strings.Join(metrics, "…, ") + "…, itself or through a recording rule. " +
-			"Whether its threshold is a good one is not judged. Rules of a Prometheus that reads them from files cannot be seen, and there is no verdict; where nothing collects metrics, prometheus-missing says so.",
+		Judged: "The alerting rules that a Prometheus of the cluster has loaded, as it says itself (/api/v1/rules, through the API server); where it cannot be asked, those of the PrometheusRules that the operator's Prometheuses select. At least one uses a metric named " + strings.Join(metrics, "…, ") + "…, itself or through a recording rule. " +
+			"Whether its threshold is a good one is not judged. Without either there is no verdict; where nothing collects metrics, prometheus-missing says so.",
 		Fix:      "add such an alert: kube-prometheus-stack brings one",
 		Sources:  []string{"https://prometheus.io/docs/practices/alerting/", "https://github.com/kubernetes-monitoring/kubernetes-mixin"},
 		LiveOnly: true, ClusterScope: true,
 		Needs: []cluster.Kind{cluster.Prometheuses, cluster.PrometheusRules},
-		Uses:  append(cluster.WorkloadKinds(), cluster.Namespaces),
+		Uses:  append(cluster.WorkloadKinds(), cluster.Namespaces, cluster.PrometheusLoadedRules),
 		Remedy: &practice.Remedy{
 			Does: "writes one PrometheusRule for all of the five alerts of the field guide that are missing, with the labels and in the namespace that a Prometheus of the operator selects; " +
 				"refused where nothing is seen to collect the metrics that the alert is made of",
@@ -66,9 +66,9 @@ func alertMissing(id, subject, event string, metrics ...string) practice.Practic
 		},
 		Check: func(s *cluster.Snapshot) practice.Verdict {
 			switch {
-			case len(s.System(cluster.Prometheuses)) > 0:
+			case s.WasRead(cluster.PrometheusLoadedRules), len(s.System(cluster.Prometheuses)) > 0:
 			case hasPrometheus(s):
-				return practice.Verdict{NotChecked: "metrics are collected without the Prometheus operator: the alerting rules cannot be seen from here"}
+				return practice.Verdict{NotChecked: "metrics are collected without the Prometheus operator, and no Prometheus answered through the API server: the alerting rules cannot be seen from here"}
 			default:
 				return practice.Verdict{} // prometheus-missing's
 			}
@@ -82,7 +82,7 @@ func alertMissing(id, subject, event string, metrics ...string) practice.Practic
 	}
 }
 
-// rules are what the Prometheuses of the operator evaluate.
+// rules are what the Prometheuses of the cluster evaluate.
 type rules struct {
 	alerts  []string          // expressions
 	records map[string]string // expressions by the metric that they record
@@ -90,6 +90,16 @@ type rules struct {
 
 func loadedRules(s *cluster.Snapshot) rules {
 	all := rules{records: map[string]string{}}
+	if s.Prometheus != nil && s.WasRead(cluster.PrometheusLoadedRules) {
+		for _, rule := range s.Prometheus.Rules {
+			if rule.Alert {
+				all.alerts = append(all.alerts, rule.Query)
+			} else {
+				all.records[rule.Name] = rule.Query
+			}
+		}
+		return all
+	}
 	for _, object := range s.System(cluster.PrometheusRules) {
 		if !loaded(s, object) {
 			continue

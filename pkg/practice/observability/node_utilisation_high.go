@@ -26,7 +26,7 @@ func NodeUtilisationHigh() practice.Practice {
 		Reason: "A node above four fifths of its CPU or memory has no room for the pods of a neighbour that fails, nor for a peak: " +
 			"its pods are slowed for want of CPU and evicted for want of memory or disk.",
 		Judged: "Each node's use, by the resource metrics API, against what it can allocate to pods, as kubectl top node shows it, and its disks as its kubelet reports them (/stats/summary), inodes included: more than 80 % of any. " +
-			"A node without metrics is not judged.",
+			"What neither tells of a node is taken from node exporter's figures in a Prometheus of the cluster, where one is found. A node without any is not judged.",
 		Fix: "move or right-size its largest pods, or add a node",
 		Sources: []string{
 			"https://kubernetes.io/docs/concepts/scheduling-eviction/node-pressure-eviction/",
@@ -36,7 +36,7 @@ func NodeUtilisationHigh() practice.Practice {
 		LiveOnly:     true,
 		ClusterScope: true,
 		Needs:        []cluster.Kind{cluster.Nodes},
-		Judges:       []cluster.Kind{cluster.NodeMetrics, cluster.KubeletStats},
+		Judges:       []cluster.Kind{cluster.NodeMetrics, cluster.KubeletStats, cluster.PrometheusNodes},
 		Thresholds:   practice.Thresholds{{Name: "percent", Value: 80, Meaning: "of a node's CPU, memory or disk, above which the guide raises an alert"}},
 		CheckBy: func(s *cluster.Snapshot, by practice.Thresholds) practice.Verdict {
 			var v practice.Verdict
@@ -45,17 +45,12 @@ func NodeUtilisationHigh() practice.Practice {
 				usage[metrics.Name] = metrics.Usage
 			}
 			for _, node := range s.Nodes {
-				used, measured := usage[node.Name]
-				stats, reported := s.NodeStats[node.Name]
-				if !measured && !reported {
+				said, known := utilisation(s, node, usage, by.Of("percent"))
+				if !known {
 					continue
 				}
 				ref := cluster.RefOf("v1", "Node", &node.ObjectMeta)
 				v.Judged = append(v.Judged, ref)
-				said := fullDisks(stats, by.Of("percent"))
-				if high := highUse(node, used, by.Of("percent")); len(high) > 0 {
-					said = append([]string{"uses " + strings.Join(high, " and ")}, said...)
-				}
 				if len(said) > 0 {
 					v.Findings = append(v.Findings, practice.On(ref, "", "%s", strings.Join(said, "; ")).
 						Mended("kubectl get pods -A --field-selector spec.nodeName=%s; move or right-size the largest, or add a node", node.Name))
@@ -64,6 +59,40 @@ func NodeUtilisationHigh() practice.Practice {
 			return v
 		},
 	}
+}
+
+// utilisation words what a node uses too much of, by the resource metrics API
+// and its kubelet, and by Prometheus what these do not tell; known is false when
+// nobody tells anything.
+func utilisation(s *cluster.Snapshot, node *corev1.Node, usage map[string]corev1.ResourceList, limit float64) (said []string, known bool) {
+	used, measured := usage[node.Name]
+	if measured {
+		if high := highUse(node, used, limit); len(high) > 0 {
+			said = append(said, "uses "+strings.Join(high, " and "))
+		}
+	}
+	stats, reported := s.NodeStats[node.Name]
+	if reported {
+		said = append(said, fullDisks(stats, limit)...)
+	}
+	if s.Prometheus == nil {
+		return said, measured || reported
+	}
+	for _, figure := range []struct {
+		told   bool
+		shares map[string]float64
+		words  string
+	}{{measured, s.Prometheus.NodeCPU, "uses %.0f %% of its machine's CPU, by Prometheus"}, {measured, s.Prometheus.NodeMemory, "uses %.0f %% of its machine's memory, by Prometheus"}, {reported, s.Prometheus.NodeDisk, "its fullest disk is %.0f %% full, by Prometheus"}} {
+		share, has := figure.shares[node.Name]
+		if figure.told || !has {
+			continue
+		}
+		known = true
+		if 100*share > limit {
+			said = append(said, fmt.Sprintf(figure.words, 100*share))
+		}
+	}
+	return said, known || measured || reported
 }
 
 // highUse words each resource of which a node uses too much.

@@ -24,12 +24,12 @@ func VolumeUsageHigh() practice.Practice {
 		Severity: report.Critical,
 		Now:      true,
 		Reason:   "A database whose disk is full stops, and often cannot start again to make room. It fills at a rate that could have been seen for weeks.",
-		Judged: "Each mounted PersistentVolumeClaim, by the bytes and inodes that the kubelets report (/stats/summary): more than 85 % of either. " +
+		Judged: "Each mounted PersistentVolumeClaim, by the bytes and inodes that the kubelets report (/stats/summary), or where they cannot be asked, that a Prometheus of the cluster has of them (kubelet_volume_stats_…): more than 85 % of either. " +
 			"What a file system reserves counts as used. Claims that no running pod mounts, and drivers that report no figures, cannot be judged.",
 		Fix:        "free space, or raise spec.resources.requests.storage of the claim where its StorageClass allows it",
 		Sources:    []string{"https://kubernetes.io/docs/concepts/storage/persistent-volumes/#expanding-persistent-volumes-claims", "https://kubernetes.io/docs/reference/instrumentation/node-metrics/"},
 		LiveOnly:   true,
-		Needs:      []cluster.Kind{cluster.KubeletStats},
+		Judges:     []cluster.Kind{cluster.KubeletStats, cluster.PrometheusVolumes},
 		Thresholds: practice.Thresholds{{Name: "percent", Value: 85, Meaning: "of a volume's bytes or inodes, above which the guide raises an alert"}},
 		CheckBy: func(s *cluster.Snapshot, by practice.Thresholds) practice.Verdict {
 			var v practice.Verdict
@@ -50,11 +50,15 @@ func VolumeUsageHigh() practice.Practice {
 	}
 }
 
-// volumes are all nodes' volumes, in one order whatever the map's.
+// volumes are all nodes' volumes, in one order whatever the map's: as their
+// kubelets tell them, and those of which only Prometheus does.
 func volumes(s *cluster.Snapshot) []cluster.VolumeStats {
 	var all []cluster.VolumeStats
 	for _, stats := range s.NodeStats {
 		all = append(all, stats.Volumes...)
+	}
+	if s.Prometheus != nil && len(all) == 0 {
+		all = slices.Clone(s.Prometheus.Volumes)
 	}
 	slices.SortFunc(all, func(a, b cluster.VolumeStats) int {
 		return cmp.Or(strings.Compare(a.Namespace, b.Namespace), strings.Compare(a.Claim, b.Claim), cmp.Compare(b.UsedBytes, a.UsedBytes))

@@ -35,7 +35,7 @@ func sampled(s *cluster.Snapshot, w *cluster.Workload, warm time.Duration) []con
 		}
 		for _, m := range metrics.Containers {
 			container := containerOf(pod, m.Name)
-			if container == nil {
+			if container == nil || cluster.IsInjected(&pod.ObjectMeta, m.Name) {
 				continue
 			}
 			at := slices.IndexFunc(all, func(c containerSamples) bool { return c.name == m.Name })
