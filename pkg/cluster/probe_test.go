@@ -1,11 +1,15 @@
 package cluster
 
 import (
+	"errors"
 	"fmt"
+	"io"
+	"math"
 	"net/http"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -82,7 +86,7 @@ func TestProbesReadWhatKubeletsAndTheServerSayOfThemselves(t *testing.T) {
 
 func TestAProbeThatFailsIsToldAndEndsNothing(t *testing.T) {
 	paths := map[Kind]string{
-		KubeletStats: "/api/v1/nodes/n1/proxy/stats/summary", KubeletConfigs: "/api/v1/nodes/n1/proxy/configz", ServerMetrics: "/metrics", ServerHealth: "/readyz",
+		KubeletStats: "/api/v1/nodes/n1/proxy/stats/summary", KubeletConfigs: "/api/v1/nodes/n1/proxy/configz", KubeletTTLs: "/api/v1/nodes/n1/proxy/metrics", ServerMetrics: "/metrics", ServerHealth: "/readyz",
 	}
 	for name, test := range map[string]struct {
 		fault http.HandlerFunc
@@ -93,6 +97,20 @@ func TestAProbeThatFailsIsToldAndEndsNothing(t *testing.T) {
 		}, Forbidden},
 		"broken": {func(w http.ResponseWriter, _ *http.Request) {
 			status(w, http.StatusInternalServerError, metav1.StatusReasonInternalError, "no")
+		}, Failed},
+		"hanging": {func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }, Failed},
+		"hanging half-way": {func(w http.ResponseWriter, r *http.Request) {
+			_, _ = w.Write([]byte("{"))
+			w.(http.Flusher).Flush()
+			<-r.Context().Done()
+		}, Failed},
+		"too large": {func(w http.ResponseWriter, _ *http.Request) {
+			chunk := []byte(strings.Repeat("x", 1<<20)) // and, of metrics, a line without an end
+			for range 9 {
+				if _, err := w.Write(chunk); err != nil {
+					return
+				}
+			}
 		}, Failed},
 		"garbage": {answer("\x00\xff{{{ garbage"), Failed},
 		"cut off": {func(w http.ResponseWriter, _ *http.Request) {
@@ -106,7 +124,9 @@ func TestAProbeThatFailsIsToldAndEndsNothing(t *testing.T) {
 				server.pods = 3
 				withNodes(server, 1)
 				server.faults[path] = test.fault
-				s, err := server.live().Load(t.Context(), []Kind{Pods, kind})
+				live := server.live()
+				live.Config.Timeout = 250 * time.Millisecond
+				s, err := live.Load(t.Context(), []Kind{Pods, kind})
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -166,5 +186,43 @@ func TestKubeletsOfPodsWithClaimsAreAskedFirst(t *testing.T) {
 	}
 	if got := withClaimsFirst([]string{"a", "b", "c"}, pods); !slices.Equal(got, []string{"c", "a", "b"}) {
 		t.Errorf("asked in the order %v", got)
+	}
+}
+
+func TestOfMetricsNoMoreIsKeptThanIsBoundedFor(t *testing.T) {
+	line := "apiserver_storage_size_bytes{x=\"" + strings.Repeat("y", 60<<10) + "\"} 1\n"
+	var readers []io.Reader
+	for range largestKept/len(line) + 2 {
+		readers = append(readers, strings.NewReader(line))
+	}
+	many := io.MultiReader(readers...)
+	if _, err := keepFamilies(many, wanted()...); !errors.Is(err, errTooLarge) {
+		t.Errorf("many wanted lines: %v", err)
+	}
+	if _, err := keepFamilies(strings.NewReader(strings.Repeat("z", 65<<10)), wanted()...); !errors.Is(err, errTooLarge) {
+		t.Errorf("one long line: %v", err)
+	}
+	if kept, err := keepFamilies(strings.NewReader("other 1\n"+line), wanted()...); err != nil {
+		t.Error(err)
+	} else if text, _ := io.ReadAll(kept); string(text) != line {
+		t.Errorf("kept %d bytes, want %d", len(text), len(line))
+	}
+}
+
+func TestWhatKubeletsSayOfTheirCertificates(t *testing.T) {
+	server := newFakeServer(t)
+	withNodes(server, 3)
+	server.faults["/api/v1/nodes/n1/proxy/metrics"] = answer("# TYPE kubelet_certificate_manager_server_ttl_seconds gauge\nkubelet_certificate_manager_server_ttl_seconds +Inf\n" +
+		"# TYPE kubelet_certificate_manager_client_ttl_seconds gauge\nkubelet_certificate_manager_client_ttl_seconds 86400\n# TYPE kubelet_cgroup_version gauge\nkubelet_cgroup_version 1\n# TYPE go_goroutines gauge\ngo_goroutines 7\n")
+	server.faults["/api/v1/nodes/n2/proxy/metrics"] = answer("# TYPE go_goroutines gauge\ngo_goroutines 7\n")
+	s, err := server.live().Load(t.Context(), []Kind{KubeletTTLs})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if m := s.KubeletMetrics["n1"]; !math.IsInf(m.ServerTTL, 1) || m.ClientTTL != 86400 || m.CgroupVersion != 1 {
+		t.Errorf("%+v", m)
+	}
+	if c := s.Coverage(KubeletTTLs); !strings.Contains(c.Reason, "2 of 3 kubelets did not answer") {
+		t.Errorf("%+v", c)
 	}
 }

@@ -227,6 +227,15 @@ func (s *Snapshot) SelectableLabels(ref Ref) map[string]string {
 	return nil
 }
 
+// LabelsOf are the labels of an object itself; nil when it is not in the
+// Snapshot.
+func (s *Snapshot) LabelsOf(ref Ref) map[string]string {
+	if meta := s.metaOf(ref); meta != nil {
+		return meta.GetLabels()
+	}
+	return nil
+}
+
 // AnnotationsOf are the annotations of an object; of a Workload, those of the
 // object that holds its pod template. Nil when it is not in the Snapshot.
 func (s *Snapshot) AnnotationsOf(ref Ref) map[string]string {

@@ -33,12 +33,13 @@ func EtcdNearQuota() practice.Practice {
 		Now:      true,
 		Reason:   "At its quota etcd raises an alarm and takes no more writes: the cluster can be read and not changed, not even to delete what is too much.",
 		Judged: "The size of etcd's database as the API server reports it (apiserver_storage_size_bytes) against the quota on etcd's own command line, where its pods can be seen; " +
-			"2 GiB, etcd's default, where it sets none: more than 80 %. Where etcd's pods cannot be seen its quota is not known, and there is no verdict.",
+			"2 GiB, etcd's default, where it sets none: more than 80 %. Where etcd's pods cannot be seen, the quota that kubectl prod backup-etcd recorded counts; without a record there is no verdict.",
 		Fix:          "delete what is too much, compact and defragment member by member, then raise --quota-backend-bytes to at most 8 GiB",
 		Sources:      []string{"https://etcd.io/docs/v3.6/op-guide/maintenance/#space-quota", "https://etcd.io/docs/v3.6/dev-guide/limit/#storage-size-limit"},
 		LiveOnly:     true,
 		ClusterScope: true,
 		Needs:        []cluster.Kind{cluster.ServerMetrics, cluster.Pods},
+		Uses:         []cluster.Kind{cluster.ConfigMaps},
 		Thresholds:   practice.Thresholds{{Name: "percent", Value: 80, Meaning: "of etcd's quota, above which it is near"}},
 		CheckBy: func(s *cluster.Snapshot, by practice.Thresholds) practice.Verdict {
 			quota, seen := etcdQuota(s)
@@ -77,6 +78,9 @@ func etcdQuota(s *cluster.Snapshot) (quota float64, seen bool) {
 				}
 			}
 		}
+	}
+	if recordedQuota, err := strconv.ParseFloat(recorded(s, quotaAnnotation), 64); !seen && err == nil && recordedQuota > 0 {
+		return recordedQuota, true
 	}
 	return quota, seen
 }
