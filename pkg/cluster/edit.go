@@ -135,7 +135,7 @@ func leavesOf(entry metav1.ManagedFieldsEntry) map[string]bool {
 // (https://kubernetes.io/docs/reference/using-api/server-side-apply/#field-management).
 func walk(fields map[string]any, path string, leaves map[string]bool) {
 	for key, below := range fields {
-		name, inner := path, map[string]any{}
+		var name string
 		switch kind, rest, _ := strings.Cut(key, ":"); kind {
 		case "f":
 			name = strings.TrimPrefix(path+"."+rest, ".")
@@ -146,8 +146,7 @@ func walk(fields map[string]any, path string, leaves map[string]bool) {
 		default:
 			continue
 		}
-		inner, _ = below.(map[string]any)
-		if len(inner) > 0 {
+		if inner, _ := below.(map[string]any); len(inner) > 0 {
 			walk(inner, name, leaves)
 		} else if !strings.HasSuffix(name, "kubectl.kubernetes.io/restartedAt") {
 			leaves[name] = true

@@ -2,6 +2,7 @@ package cluster
 
 import (
 	"slices"
+	"strings"
 	"sync"
 
 	corev1 "k8s.io/api/core/v1"
@@ -186,6 +187,10 @@ func (s *Snapshot) topOf(owner *metav1.OwnerReference) *metav1.OwnerReference {
 // knativeService labels what Knative makes with the Service it makes it for.
 const knativeService = "serving.knative.dev/service"
 
+// openFaaSFunction labels the pods of a function with its name; OpenFaaS'
+// gateway scales them by their calls, and its autoscaler to none.
+const openFaaSFunction = "faas_function"
+
 // add takes a Workload up, named after the owner above it if it has one.
 func (s *Snapshot) add(w *Workload) {
 	if owner := s.topOf(metav1.GetControllerOfNoCopy(w.Meta)); owner != nil && w.Self.Kind != "Pod" {
@@ -335,6 +340,12 @@ func (s *Snapshot) indexScalers() {
 	for _, w := range s.workloads {
 		if group, ok := w.Meta.Labels[knativeService]; ok && w.Scaler == "" {
 			w.Scaler = "Knative Service " + group
+		}
+		if function := w.Template.Labels[openFaaSFunction]; function != "" && w.Scaler == "" {
+			w.Scaler = "OpenFaaS function " + function
+		}
+		if w.Owner.Kind == "Notebook" && strings.HasPrefix(w.Owner.APIVersion, "kubeflow.org/") && w.Scaler == "" {
+			w.Scaler = "Notebook " + w.Owner.Name // one pod, one person's, or none
 		}
 	}
 }

@@ -55,3 +55,62 @@ func LifecycleOf(gvk schema.GroupVersionKind) (Lifecycle, bool) {
 }
 
 func release(major, minor int) string { return fmt.Sprintf("%d.%d", major, minor) }
+
+// Removal is something of a component's command line that a release no longer
+// knows: with it, the component does not start.
+type Removal struct {
+	// Component is "kube-apiserver", "kube-controller-manager", or "" for all.
+	Component string
+	// What is the flag without its dashes, the feature gate or the admission
+	// plugin.
+	What string
+	// Minor is that of the release.
+	Minor uint
+}
+
+// RemovedFlags are flags that a release of the control plane's components no
+// longer knows (https://github.com/kubernetes/kubernetes/tree/master/CHANGELOG).
+func RemovedFlags() []Removal {
+	const apiServer, manager = "kube-apiserver", "kube-controller-manager"
+	return []Removal{
+		{apiServer, "insecure-port", 24}, {apiServer, "insecure-bind-address", 24},
+		{apiServer, "service-account-api-audiences", 25}, {manager, "deleting-pods-qps", 25}, {manager, "deleting-pods-burst", 25}, {manager, "register-retry-count", 25},
+		{apiServer, "master-service-namespace", 26}, {"", "logtostderr", 26}, {"", "alsologtostderr", 26}, {"", "log-dir", 26}, {"", "log-file", 26}, {"", "stderrthreshold", 26},
+		{manager, "enable-taint-manager", 27}, {manager, "pod-eviction-timeout", 27},
+		{manager, "volume-host-cidr-denylist", 31}, {manager, "volume-host-allow-local-loopback", 31},
+		{manager, "horizontal-pod-autoscaler-upscale-delay", 31}, {manager, "horizontal-pod-autoscaler-downscale-delay", 31},
+		{apiServer, "cloud-config", 33},
+		{manager, "concurrent-service-syncs", 37},
+	}
+}
+
+// RemovedAdmission are admission plugins that a release no longer has.
+func RemovedAdmission() []Removal {
+	return []Removal{{"kube-apiserver", "PodSecurityPolicy", 25}, {"kube-apiserver", "SecurityContextDeny", 30}}
+}
+
+// RemovedGates are feature gates that a release no longer knows, of 1.30 and
+// later (https://kubernetes.io/docs/reference/command-line-tools-reference/feature-gates-removed/).
+func RemovedGates() []Removal {
+	var all []Removal
+	for minor, gates := range map[uint][]string{
+		30: {"ExpandedDNSConfig", "IPTablesOwnershipCleanup", "KubeletPodResources", "KubeletPodResourcesGetAllocatable", "MinimizeIPTablesRestore", "ProxyTerminatingEndpoints", "RemoveSelfLink"},
+		31: {"APIPriorityAndFairness", "CSINodeExpandSecret", "ConsistentHTTPGetHandlers", "DefaultHostNetworkHostPortsInPodTemplates", "ServiceNodePortStaticSubrange", "SkipReadOnlyValidationGCE"},
+		32: {
+			"AllowServiceLBStatusOnNonLB", "CloudDualStackNodeIPs", "HPAContainerMetrics", "KMSv2", "KMSv2KDF", "LegacyServiceAccountTokenCleanUp", "MinDomainsInPodTopologySpread",
+			"NewVolumeManagerReconstruction", "NodeOutOfServiceVolumeDetach", "ServerSideApply", "ServerSideFieldValidation", "StableLoadBalancerNodeSet", "ValidatingAdmissionPolicy", "ZeroLimitedNominalConcurrencyShares",
+		},
+		33: {
+			"AppArmor", "AppArmorFields", "CPUManager", "DisableCloudProviders", "DisableKubeletCloudCredentialProviders", "JobPodFailurePolicy", "KubeProxyDrainingTerminatingNodes",
+			"PDBUnhealthyPodEvictionPolicy", "PersistentVolumeLastPhaseTransitionTime", "VolumeCapacityPriority",
+		},
+		34: {"DevicePluginCDIDevices", "LegacySidecarContainers", "PodDisruptionConditions"},
+		35: {"SizeMemoryBackedVolumes", "UserNamespacesHostNetworkSupport"},
+		36: {"CSIMigrationPortworx", "InTreePluginPortworxUnregister", "WatchFromStorageWithoutResourceVersion"},
+	} {
+		for _, gate := range gates {
+			all = append(all, Removal{What: gate, Minor: minor})
+		}
+	}
+	return all
+}

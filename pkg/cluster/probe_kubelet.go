@@ -43,7 +43,8 @@ type KubeletConfig struct {
 	Authorization struct {
 		Mode string `json:"mode"`
 	} `json:"authorization"`
-	TLSCertFile string `json:"tlsCertFile"`
+	TLSCertFile  string `json:"tlsCertFile"`
+	FailCgroupV1 *bool  `json:"failCgroupV1"` // nil where it is not told
 }
 
 // statsLimit is how many kubelets are asked for their figures: on a large

@@ -288,7 +288,7 @@ func (p *Prometheus) takeRules(body []byte) error {
 		return fmt.Errorf("not the answer of a Prometheus: %w", err)
 	}
 	if answer.Status != "success" || answer.Data == nil {
-		return errors.New("Prometheus says: " + cmp.Or(answer.Error, "status "+strconv.Quote(answer.Status))) //nolint:staticcheck // a name
+		return errors.New("Prometheus says: " + cmp.Or(answer.Error, "status "+strconv.Quote(answer.Status)))
 	}
 	for _, group := range answer.Data.Groups {
 		for _, rule := range group.Rules {
@@ -316,7 +316,7 @@ func (p *Prometheus) takeSamples(body []byte, take func(*Prometheus, sampled)) (
 		return 0, fmt.Errorf("not the answer of a Prometheus: %w", err)
 	}
 	if answer.Status != "success" || answer.Data.ResultType != "vector" {
-		return 0, errors.New("Prometheus says: " + cmp.Or(answer.Error, "status "+strconv.Quote(answer.Status))) //nolint:staticcheck // a name
+		return 0, errors.New("Prometheus says: " + cmp.Or(answer.Error, "status "+strconv.Quote(answer.Status)))
 	}
 	n := 0
 	for _, one := range answer.Data.Result {

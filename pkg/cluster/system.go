@@ -62,9 +62,8 @@ const (
 	Certificates        Kind = "certificates.cert-manager.io"
 	PeerAuthentications Kind = "peerauthentications.security.istio.io"
 
-	// Machine learning: what runs pods, and what makes what runs pods.
+	// Machine learning.
 	Notebooks Kind = "notebooks.kubeflow.org"
-	JobSets   Kind = "jobsets.jobset.x-k8s.io"
 
 	// Chaos engineering.
 	ChaosMeshPods      Kind = "podchaos.chaos-mesh.org"
@@ -133,7 +132,6 @@ func systemReadings() []reading {
 		{Certificates, "v1", "Certificate"},
 		{PeerAuthentications, "v1", "PeerAuthentication"},
 		{Notebooks, "v1", "Notebook"},
-		{JobSets, "v1alpha2", "JobSet"},
 		{ChaosMeshPods, "v1alpha1", "PodChaos"},
 		{ChaosMeshNetworks, "v1alpha1", "NetworkChaos"},
 		{ChaosMeshStresses, "v1alpha1", "StressChaos"},

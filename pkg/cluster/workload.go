@@ -50,7 +50,8 @@ type Workload struct {
 	// Autoscaler scales Self or Owner, if one does.
 	Autoscaler *autoscalingv2.HorizontalPodAutoscaler
 	// Scaler names what chooses the number of pods other than a person: the
-	// Workload's HorizontalPodAutoscaler, ScaledObject or Knative Service.
+	// Workload's HorizontalPodAutoscaler, ScaledObject, Knative Service, OpenFaaS
+	// function or Kubeflow Notebook.
 	Scaler string
 	// VerticalScaler names the VerticalPodAutoscaler that sizes its pods.
 	VerticalScaler string

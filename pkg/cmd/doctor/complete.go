@@ -14,12 +14,13 @@ import (
 func (o *Options) completions(cmd *cobra.Command) {
 	severities := []string{"critical", "warning", "info"}
 	for flag, complete := range map[string]cobra.CompletionFunc{
-		"check":    completePractices,
-		"skip":     completePractices,
-		"severity": cobra.FixedCompletions(severities, cobra.ShellCompDirectiveNoFileComp),
-		"fail-on":  cobra.FixedCompletions(append(severities, "none"), cobra.ShellCompDirectiveNoFileComp),
-		"selector": cobra.NoFileCompletions,
-		"timeout":  cobra.NoFileCompletions,
+		"check":      completePractices,
+		"skip":       completePractices,
+		"severity":   cobra.FixedCompletions(severities, cobra.ShellCompDirectiveNoFileComp),
+		"fail-on":    cobra.FixedCompletions(append(severities, "none"), cobra.ShellCompDirectiveNoFileComp),
+		"selector":   cobra.NoFileCompletions,
+		"timeout":    cobra.NoFileCompletions,
+		"upgrade-to": cobra.NoFileCompletions,
 	} {
 		cobra.CheckErr(cmd.RegisterFlagCompletionFunc(flag, complete))
 	}

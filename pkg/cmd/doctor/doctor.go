@@ -13,6 +13,7 @@ import (
 
 	"github.com/spf13/cobra"
 	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/util/version"
 	"k8s.io/cli-runtime/pkg/genericiooptions"
 
 	"github.com/kubectl-prod/kubectl-prod/pkg/cluster"
@@ -45,6 +46,7 @@ type Options struct {
 	Selector      string
 	Check, Skip   []string
 	Severity      string
+	UpgradeTo     string
 
 	ConfigFile    string
 	Baseline      string
@@ -73,6 +75,9 @@ const example = `  # What is wrong with this cluster?
 
   # Manifests, before they reach a cluster; any warning fails the build
   helm template ./chart | kubectl prod doctor -f - --fail-on warning
+
+  # Can this cluster be upgraded?
+  kubectl prod doctor --upgrade-to v1.38
 
   # Some practices only, for a script
   kubectl prod doctor --check security,pdb-missing -o json`
@@ -131,6 +136,7 @@ func (o *Options) addFlags(cmd *cobra.Command) {
 	flags.StringVarP(&o.Selector, "selector", "l", "", "Judge only objects with these labels; of a workload, its own or its pods'")
 	flags.StringSliceVar(&o.Check, "check", nil, "Judge only these practices or chapters")
 	flags.StringSliceVar(&o.Skip, "skip", nil, "Leave out these practices or chapters")
+	flags.StringVar(&o.UpgradeTo, "upgrade-to", "", "Say what stands in the way of an upgrade to this release, v1.38, and unless --check names more, nothing else")
 	flags.StringVar(&o.Severity, "severity", "", "Show only findings this bad or worse: critical, warning or info")
 	flags.StringVar(&o.ConfigFile, "config", "", "File with severities and ignores ("+config.DefaultFile+" in the working directory, where it is there)")
 	flags.StringVar(&o.Baseline, "baseline", "", "Show and fail on only what is new since the diagnosis in this file")
@@ -181,6 +187,9 @@ func (o *Options) Complete() error {
 	if err != nil {
 		return err
 	}
+	if err := o.upgradeTo(settings); err != nil {
+		return err
+	}
 	o.scope = practice.Scope{Namespace: *o.Connection.Namespace, Selector: selector, Ignores: settings.Ignores}
 	o.practices, err = settings.Choose(o.catalogue(settings.Custom), o.Check, o.Skip)
 	if err != nil {
@@ -190,6 +199,29 @@ func (o *Options) Complete() error {
 		o.before, err = loadDiagnosis(o.Baseline)
 	}
 	return err
+}
+
+// upgradeTo selects the practice about upgrades, and names it the release.
+func (o *Options) upgradeTo(settings *config.Config) error {
+	if o.UpgradeTo == "" {
+		return nil
+	}
+	release, err := version.ParseGeneric(o.UpgradeTo)
+	if err != nil || release.Major() != 1 || release.Minor() == 0 {
+		return fmt.Errorf("--upgrade-to takes a release of Kubernetes, v1.38, and got %q", o.UpgradeTo)
+	}
+	if o.Now {
+		return errors.New("--upgrade-to and --now exclude each other")
+	}
+	const id = "upgrade-blocked"
+	if !slices.Contains(o.Check, id) {
+		o.Check = append(o.Check, id)
+	}
+	if settings.Thresholds == nil {
+		settings.Thresholds = map[string]map[string]float64{}
+	}
+	settings.Thresholds[id] = map[string]float64{"minor": float64(release.Minor())}
+	return nil
 }
 
 // catalogue is what --check and --skip choose from.

@@ -4,6 +4,7 @@ package catalogue
 import (
 	"github.com/kubectl-prod/kubectl-prod/pkg/practice"
 	"github.com/kubectl-prod/kubectl-prod/pkg/practice/availability"
+	"github.com/kubectl-prod/kubectl-prod/pkg/practice/ecosystem"
 	"github.com/kubectl-prod/kubectl-prod/pkg/practice/observability"
 	"github.com/kubectl-prod/kubectl-prod/pkg/practice/operations"
 	"github.com/kubectl-prod/kubectl-prod/pkg/practice/pitfalls"
@@ -159,6 +160,7 @@ func All() []practice.Practice {
 		pitfalls.QuotaNearlyFull(),
 		pitfalls.VersionEndOfLife(),
 		pitfalls.VersionSkew(),
+		pitfalls.UpgradeBlocked(),
 		pitfalls.ChaosUntested(),
 
 		// Operational excellence
@@ -182,5 +184,14 @@ func All() []practice.Practice {
 		operations.JobFinishedForever(),
 		operations.WorkloadAtZero(),
 		operations.ReplicaSetLeftover(),
+
+		// Looking ahead
+		ecosystem.MeshInjectionGap(),
+		ecosystem.MeshMTLSPermissive(),
+		ecosystem.MeshProxySkew(),
+		ecosystem.KnativeServiceNotReady(),
+		ecosystem.KnativeConcurrencyUnset(),
+		ecosystem.KnativeMinScaleZero(),
+		ecosystem.GPUIdle(),
 	}
 }

@@ -1,6 +1,9 @@
 package recovery
 
 import (
+	"slices"
+	"strings"
+
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
@@ -13,7 +16,7 @@ import (
 func databaseKinds() []cluster.Kind {
 	return []cluster.Kind{
 		cluster.CloudNativePGClusters, cluster.CloudNativePGSchedules, cluster.CrunchyClusters,
-		cluster.PerconaPostgres, cluster.PerconaXtraDB, cluster.PerconaMongoDB, cluster.MariaDBs, cluster.MariaDBBackups,
+		cluster.PerconaPostgres, cluster.PerconaXtraDB, cluster.PerconaMongoDB, cluster.MariaDBs, cluster.MariaDBBackups, cluster.ZalandoClusters,
 	}
 }
 
@@ -28,11 +31,12 @@ func DatabaseBackupMissing() practice.Practice {
 		Severity: report.Warning,
 		Reason:   "A snapshot of a running database's disk may hold half a transaction. Its operator knows how to save it, to a moment and outside the cluster, and does so only when it is told to.",
 		Judged: "Clusters of CloudNativePG (a ScheduledBackup that is not suspended), Crunchy Postgres and Percona for PostgreSQL (schedules of a pgBackRest repository), " +
-			"Percona XtraDB (backup.schedule) and MongoDB (backup.tasks), and MariaDB (a Backup with a schedule). Whether the backups succeed is the operator's own status.",
+			"Percona XtraDB (backup.schedule) and MongoDB (backup.tasks), and MariaDB (a Backup with a schedule); of Zalando's Postgres, enableLogicalBackup, or that its pods archive their log (a variable WAL_S3_BUCKET, WAL_GS_BUCKET, WALG_… of its StatefulSet). Whether the backups succeed is the operator's own status.",
 		Fix:      "give the database a backup schedule, to storage outside the cluster",
 		Sources:  []string{"https://cloudnative-pg.io/documentation/current/backup/", "https://access.crunchydata.com/documentation/postgres-operator/latest/tutorials/backups-disaster-recovery/backup-management", "https://docs.percona.com/percona-operator-for-mysql/pxc/backups-scheduled.html"},
 		LiveOnly: true,
 		Judges:   databaseKinds(),
+		Uses:     []cluster.Kind{cluster.StatefulSets},
 		Check: func(s *cluster.Snapshot) practice.Verdict {
 			var v practice.Verdict
 			saved := savedDatabases(s)
@@ -85,7 +89,31 @@ func savedDatabases(s *cluster.Snapshot) map[databaseName]bool {
 			}
 		}
 	}
+	for _, database := range s.System(cluster.ZalandoClusters) {
+		if logical, _, _ := unstructured.NestedBool(database.Object, "spec", "enableLogicalBackup"); logical || archivesLog(s, database) {
+			note(database, database.GetName())
+		}
+	}
 	return saved
+}
+
+// archivesLog reports whether the StatefulSet that Zalando's operator made for a
+// database sends its write-ahead log to a bucket: the operator configures that
+// for all its databases at once, and each shows it in its environment.
+// https://postgres-operator.readthedocs.io/en/latest/administrator/#wal-archiving-and-physical-basebackups
+func archivesLog(s *cluster.Snapshot, database *unstructured.Unstructured) bool {
+	w := s.WorkloadByRef(cluster.Ref{APIVersion: "apps/v1", Kind: "StatefulSet", Namespace: database.GetNamespace(), Name: database.GetName()})
+	if w == nil {
+		return false
+	}
+	for c := range w.Containers() {
+		if slices.ContainsFunc(c.Env, func(e corev1.EnvVar) bool {
+			return slices.Contains([]string{"WAL_S3_BUCKET", "WAL_GS_BUCKET"}, e.Name) || strings.HasPrefix(e.Name, "WALG_") && strings.HasSuffix(e.Name, "_PREFIX") || strings.HasPrefix(e.Name, "WALE_") && strings.HasSuffix(e.Name, "_PREFIX")
+		}) {
+			return true
+		}
+	}
+	return false
 }
 
 // hasRepoSchedule reports whether a pgBackRest repository has a schedule.

@@ -1,0 +1,3 @@
+// Package ecosystem holds the practices about the systems around Kubernetes:
+// service meshes, serverless and machine learning.
+package ecosystem
