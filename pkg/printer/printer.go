@@ -32,6 +32,8 @@ type Options struct {
 	NoHeaders bool
 	// ShowIgnored lists the findings that somebody set aside.
 	ShowIgnored bool
+	// Now shows what burns, in place of the overview.
+	Now bool
 	// Practices are the texts of the practices, for formats that tell the
 	// reasons; of one that is not here they tell the ID.
 	Practices []report.Practice
@@ -79,6 +81,9 @@ func (o Options) kubectl() (printers.ResourcePrinter, error) {
 func (o Options) Diagnosis(w io.Writer, d *report.Diagnosis) error {
 	switch o.Format {
 	case "", "table":
+		if o.Now {
+			return o.now(w, d)
+		}
 		return o.overview(w, d)
 	case "wide":
 		return o.everyFinding(w, d)

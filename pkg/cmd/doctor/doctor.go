@@ -277,6 +277,7 @@ func (o *Options) printer() printer.Options {
 	p.Practices = practice.Describe(o.practices).Items
 	p.Version = o.Connection.Version
 	p.ShowIgnored = o.ShowIgnored
+	p.Now = o.Now
 	p.Directory, _ = os.Getwd() // without one, paths stay as they were given
 	return p
 }
