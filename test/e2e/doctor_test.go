@@ -32,6 +32,7 @@ func TestDoctor(t *testing.T) {
 			t.Errorf("exit code %d\n%s", r.code, r.stderr)
 		}
 	})
+	t.Run("Pod Security admission's own fixtures get its verdicts", func(t *testing.T) { podSecurity(t, c) })
 	shop, err := filepath.Abs(filepath.Join(root, "examples", "shop"))
 	if err != nil {
 		t.Fatal(err)
