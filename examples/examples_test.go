@@ -2,6 +2,7 @@ package examples_test
 
 import (
 	"fmt"
+	"maps"
 	"os"
 	"strings"
 	"testing"
@@ -52,6 +53,32 @@ func TestEveryMistakePlantedInTheShopIsFound(t *testing.T) {
 		if !strings.Contains(strings.Join(found[id], "\n")+"\n", want+"\n") {
 			t.Errorf("%s should be found on %s; it is found on %q", id, want, found[id])
 		}
+	}
+}
+
+// TestNothingElseIsFoundInTheShop holds the shop to planted.txt: nothing at
+// warning or above that is not there, and all of it.
+func TestNothingElseIsFoundInTheShop(t *testing.T) {
+	text, err := os.ReadFile("planted.txt")
+	if err != nil {
+		t.Fatal(err)
+	}
+	missing := map[string]bool{}
+	for line := range strings.Lines(string(text)) {
+		if line = strings.TrimSpace(line); line != "" && line[0] != '#' && !strings.HasSuffix(line, " running") {
+			missing[line] = true
+		}
+	}
+	wanted := maps.Clone(missing)
+	for _, f := range diagnose(t, "shop", false).Findings {
+		line := f.Practice + " " + object(f)
+		if f.Severity.AtLeast(report.Warning) && !wanted[line] {
+			t.Errorf("%s is found, and is not in planted.txt: %s", line, f.Message)
+		}
+		delete(missing, line)
+	}
+	for line := range missing {
+		t.Errorf("%s is not found", line)
 	}
 }
 

@@ -5,6 +5,8 @@ package e2e
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -24,7 +26,7 @@ func TestDoctor(t *testing.T) {
 			t.Errorf("counts %d workloads in a fresh cluster", d.Origin.Workloads)
 		}
 		for _, f := range d.Findings {
-			if !f.Platform && f.Object.Namespace != "" {
+			if !f.Platform && f.Object.Kind != "Cluster" && f.Object.Kind != "Node" {
 				t.Errorf("finding on a fresh cluster: %+v", f)
 			}
 		}
@@ -84,6 +86,7 @@ func findsTheShop(t *testing.T, c *testCluster) {
 			t.Errorf("%s was not found on %s", want.practice, want.object)
 		}
 	}
+	onlyPlanted(t, d)
 	for _, f := range d.Findings {
 		if slices.Contains([]string{"ReplicaSet", "Pod"}, f.Object.Kind) && f.Object.Namespace == "shop" {
 			t.Errorf("finding on a child instead of its owner: %+v", f)
@@ -97,6 +100,34 @@ func findsTheShop(t *testing.T, c *testCluster) {
 		if n.State != "not judged" && !strings.HasPrefix(n.Subject, "nodes/proxy") {
 			t.Errorf("not checked: %+v", n)
 		}
+	}
+}
+
+// onlyPlanted holds what is found on the running shop, at warning or above, to
+// examples/planted.txt: all of that, and nothing else but what beside names.
+func onlyPlanted(t *testing.T, d *report.Diagnosis, beside ...string) {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join(root, "examples", "planted.txt"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	missing := map[string]bool{}
+	for line := range strings.Lines(string(text)) {
+		if line = strings.TrimSuffix(strings.TrimSpace(line), " running"); line != "" && line[0] != '#' {
+			missing[line] = true
+		}
+	}
+	wanted := maps.Clone(missing)
+	for _, f := range d.Findings {
+		ofShop := slices.Contains([]string{"shop", "default"}, f.Object.Namespace) || f.Object.Kind == "Namespace"
+		line := fmt.Sprintf("%s %s %s/%s", f.Practice, f.Object.Kind, f.Object.Namespace, f.Object.Name)
+		if ofShop && !f.Platform && f.Severity.AtLeast(report.Warning) && !wanted[line] && !slices.Contains(beside, line) {
+			t.Errorf("%s is found, and was not planted: %s", line, f.Message)
+		}
+		delete(missing, line)
+	}
+	for line := range missing {
+		t.Errorf("%s was planted, and is not found", line)
 	}
 }
 

@@ -87,6 +87,7 @@ func defaultedFixtures(t *testing.T, c *testCluster) ([]*corev1.Pod, map[string]
 		t.Fatal(err)
 	}
 	c.must(t, "create", "namespace", "fixtures")
+	t.Cleanup(func() { c.must(t, "delete", "namespace", "fixtures") })
 	eventually(t, time.Minute, func() error { // pods are refused until it is there
 		_, err := client.CoreV1().ServiceAccounts("fixtures").Get(t.Context(), "default", metav1.GetOptions{})
 		return err

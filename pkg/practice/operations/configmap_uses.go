@@ -18,7 +18,8 @@ type uses struct {
 
 type key struct{ namespace, name string }
 
-// configMapUses gathers the ConfigMaps that pods, templates and Jobs refer to.
+// configMapUses gathers the ConfigMaps that pods, templates, Jobs and the custom
+// resources at hand refer to.
 // Pods count beside their workload's template: they may run an older one.
 func configMapUses(s *cluster.Snapshot) uses {
 	u := uses{named: map[key]bool{}, text: map[string]*strings.Builder{}}
@@ -32,7 +33,19 @@ func configMapUses(s *cluster.Snapshot) uses {
 	for _, job := range s.Jobs {
 		u.spec(job.Namespace, &job.Spec.Template.Spec)
 	}
+	for object := range s.Systems() {
+		u.note(object.GetNamespace(), stringsIn(object)...)
+	}
 	return u
+}
+
+// namingKinds are the custom resources in which ConfigMaps and Secrets are
+// named; those that hold a pod template name them there.
+func namingKinds() []cluster.Kind {
+	return append([]cluster.Kind{
+		cluster.PodTemplates, cluster.Gateways, cluster.Prometheuses, cluster.Alertmanagers, cluster.AlertmanagerConfigs, cluster.Collectors, cluster.Elasticsearches,
+		cluster.VeleroLocations, cluster.VeleroBackups, cluster.VeleroSchedules, cluster.CloudNativePGClusters,
+	}, gitOpsKinds()...)
 }
 
 // of reports whether a ConfigMap is referred to, or mentioned by name in its

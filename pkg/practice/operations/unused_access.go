@@ -25,7 +25,7 @@ func UnusedServiceAccount() practice.Practice {
 		Sources:  []string{"https://kubernetes.io/docs/concepts/security/service-accounts/", "https://kubernetes.io/docs/concepts/security/rbac-good-practices/"},
 		LiveOnly: true,
 		Needs:    []cluster.Kind{cluster.ServiceAccounts, cluster.Pods, cluster.Deployments, cluster.StatefulSets, cluster.DaemonSets, cluster.Jobs, cluster.CronJobs},
-		Uses:     []cluster.Kind{cluster.RoleBindings, cluster.ClusterBindings},
+		Uses:     []cluster.Kind{cluster.PodTemplates, cluster.RoleBindings, cluster.ClusterBindings},
 		Check: func(s *cluster.Snapshot) practice.Verdict {
 			var v practice.Verdict
 			used := map[key]bool{}

@@ -26,9 +26,9 @@ func UnusedConfigMap() practice.Practice {
 		Reason: "What is left over is read by the next person as if it mattered: they change it, and nothing happens, " +
 			"or they keep it, for fear that something would.",
 		Judged: "Each ConfigMap older than a minute, the platform's excepted. Uses are looked for in all pods and in the template of every workload, also of CronJobs and of what is scaled to none: " +
-			"volumes, projected volumes, env, envFrom, of all kinds of containers, and any mention of the name in a command, argument, variable or annotation. " +
+			"volumes, projected volumes, env, envFrom, of all kinds of containers, any mention of the name in a command, argument, variable or annotation, and in the custom resources that doctor knows. " +
 			"Exempt are those that something owns, or that carry the mark of a program that finds them by name or label. " +
-			"References from custom resources and from ReplicaSets kept for a rollback are not seen.",
+			"References from other custom resources and from ReplicaSets kept for a rollback are not seen.",
 		Fix: "keep a copy, then delete it",
 		Sources: []string{
 			"https://kubernetes.io/docs/concepts/configuration/configmap/",
@@ -37,6 +37,7 @@ func UnusedConfigMap() practice.Practice {
 		Needs: []cluster.Kind{
 			cluster.ConfigMaps, cluster.Pods, cluster.Deployments, cluster.StatefulSets, cluster.DaemonSets, cluster.Jobs, cluster.CronJobs,
 		},
+		Uses: namingKinds(),
 		Check: func(s *cluster.Snapshot) practice.Verdict {
 			var v practice.Verdict
 			uses := configMapUses(s)

@@ -31,7 +31,7 @@ func UnusedSecret() practice.Practice {
 			cluster.Secrets, cluster.Pods, cluster.Deployments, cluster.StatefulSets, cluster.DaemonSets, cluster.Jobs, cluster.CronJobs,
 			cluster.ServiceAccounts, cluster.Ingresses,
 		},
-		Uses: append([]cluster.Kind{cluster.TLSSecrets, cluster.Volumes, cluster.Gateways, cluster.Prometheuses, cluster.Alertmanagers, cluster.VeleroLocations, cluster.CloudNativePGClusters}, gitOpsKinds()...),
+		Uses: append([]cluster.Kind{cluster.TLSSecrets, cluster.Volumes}, namingKinds()...),
 		Check: func(s *cluster.Snapshot) practice.Verdict {
 			var v practice.Verdict
 			uses := secretUses(s)
