@@ -35,7 +35,7 @@ func knownTemplates() []schema.GroupResource {
 	var all []schema.GroupResource
 	for group, resources := range map[string]string{
 		"apps.kruise.io":           "clonesets daemonsets statefulsets advancedcronjobs broadcastjobs",
-		"argoproj.io":              "rollouts",
+		"argoproj.io":              "analysisruns analysistemplates experiments rollouts",
 		"batch.volcano.sh":         "jobs",
 		"jobset.x-k8s.io":          "jobsets",
 		"keda.sh":                  "scaledjobs",
@@ -65,6 +65,10 @@ func sortedResources(all []schema.GroupResource) []schema.GroupResource {
 func holdsPatterns(group string) bool {
 	return group == "admissionregistration.k8s.io" || group == "kyverno.io" || strings.HasSuffix(group, ".kyverno.io") || strings.HasSuffix(group, ".gatekeeper.sh")
 }
+
+// holdsPatches reports whether a group's templates only change pods that its
+// operator makes of its own: those are judged as they run. Elastic's do.
+func holdsPatches(group string) bool { return strings.HasSuffix(group, ".k8s.elastic.co") }
 
 // readTemplates reads the custom resources that hold pod templates. It comes
 // after the LISTs and shares what they read.
@@ -131,7 +135,7 @@ func (r *reader) templateKinds(ctx context.Context) (kinds []schema.GroupResourc
 	}
 	candidates := knownTemplates()
 	for _, definition := range r.snapshot.Definitions {
-		if definition.holdsTemplates() && !holdsPatterns(definition.Spec.Group) {
+		if definition.holdsTemplates() && !holdsPatterns(definition.Spec.Group) && !holdsPatches(definition.Spec.Group) {
 			candidates = append(candidates, schema.ParseGroupResource(definition.Name))
 		}
 	}
@@ -228,12 +232,14 @@ func (v *mapValue) UnmarshalJSON(raw []byte) error {
 func (n *schemaNode) isOpen() bool { return n.Open && len(n.Properties) == 0 }
 
 // holdsTemplate searches for a pod's spec, which is known by containers that
-// have an image, and for a template of which the schema says nothing.
+// have an image, and for a template of which the schema says nothing. Containers
+// at the top are none: they are what an operator adds to pods of its own making,
+// as of a Prometheus.
 func (n *schemaNode) holdsTemplate(depth int) bool {
 	if n == nil || depth > maxDepth {
 		return false
 	}
-	if containers := n.Properties["containers"]; containers != nil && containers.Items != nil &&
+	if containers := n.Properties["containers"]; containers != nil && depth > 0 && containers.Items != nil &&
 		(containers.Items.isOpen() || containers.Items.Properties["image"] != nil) {
 		return true
 	}

@@ -24,6 +24,7 @@ func TestASchemaTellsWhetherItHasRoomForAPodTemplate(t *testing.T) {
 			"containers": {"type": "array", "items": {"properties": {"image": {"type": "string"}}}}}}}}}`, true},
 		"a template that is not described":      {`{"properties": {"template": {"type": "object", "x-kubernetes-preserve-unknown-fields": true}}}`, true},
 		"a spec that is not described":          {`{"type": "object", "x-kubernetes-preserve-unknown-fields": true}`, true},
+		"containers that an operator adds":      {`{"properties": {"containers": {"type": "array", "items": {"properties": {"image": {"type": "string"}}}}}}`, false},
 		"containers without an image":           {`{"properties": {"containers": {"type": "array", "items": {"properties": {"size": {}}}}}}`, false},
 		"a field that is not described":         {`{"properties": {"values": {"type": "object", "x-kubernetes-preserve-unknown-fields": true}, "containers": {"type": "string"}}}`, false},
 		"a map of anything beside the template": {`{"properties": {"containers": {"type": "object", "additionalProperties": true}}}`, false},
