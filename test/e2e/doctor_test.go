@@ -44,6 +44,8 @@ func TestDoctor(t *testing.T) {
 	eventually(t, time.Minute, func() error { return c.podsReady(t, "shop")() })
 	t.Run("the shop's mistakes are found", func(t *testing.T) { findsTheShop(t, c) })
 	t.Run("the screen names the worst first and what to type next", func(t *testing.T) { showsTheShop(t, c) })
+	t.Run("every format is read by what reads such files", func(t *testing.T) { outputs(t, c) })
+	t.Run("the page works in a browser", func(t *testing.T) { browse(t, c) })
 	t.Run("the incident screen tells what changed", func(t *testing.T) { tellsChanges(t, c) })
 	t.Run("each kind is listed once and nothing is written", func(t *testing.T) { asksOnce(t, c) })
 	t.Run("help, version and completion send nothing", func(t *testing.T) { sendsNothing(t, c) })
