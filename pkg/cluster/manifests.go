@@ -16,10 +16,12 @@ import (
 	"time"
 
 	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/version"
 	"k8s.io/cli-runtime/pkg/resource"
 )
 
@@ -226,7 +228,52 @@ func (l *loading) take(object *unstructured.Unstructured, at Position) error {
 			return err
 		}
 	}
+	if len(readings) > 0 && !readings[0].custom() {
+		return doubts(object, readings[0].gvr.Version)
+	}
 	return nil
+}
+
+// doubts says why the verdicts on an object that was read may be wrong.
+func doubts(object *unstructured.Unstructured, known string) error {
+	name := object.GetKind() + " " + object.GetName()
+	if written := object.GroupVersionKind().Version; version.CompareKubeAwareVersionStrings(written, known) > 0 {
+		return fmt.Errorf("%s: %s is newer than what this program knows; it is judged as %s", name, object.GetAPIVersion(), known)
+	}
+	if path, err := badSelector(object.Object["spec"], "spec"); err != nil {
+		return fmt.Errorf("%s: %s does not parse, and selects nothing: %w", name, path, err)
+	}
+	return nil
+}
+
+// badSelector finds a label selector that does not parse. Such a selector is a
+// field named so; node selectors have expressions of their own.
+func badSelector(value any, path string) (string, error) {
+	switch value := value.(type) {
+	case map[string]any:
+		for _, key := range slices.Sorted(maps.Keys(value)) {
+			below, _ := value[key].(map[string]any)
+			if below["matchExpressions"] != nil && strings.HasSuffix(strings.ToLower(key), "selector") {
+				selector := &metav1.LabelSelector{}
+				if runtime.DefaultUnstructuredConverter.FromUnstructured(below, selector) != nil {
+					continue // the decoder has told it
+				}
+				if _, err := metav1.LabelSelectorAsSelector(selector); err != nil {
+					return path + "." + key, err
+				}
+			}
+			if at, err := badSelector(value[key], path+"."+key); err != nil {
+				return at, err
+			}
+		}
+	case []any:
+		for i, item := range value {
+			if at, err := badSelector(item, fmt.Sprintf("%s[%d]", path, i)); err != nil {
+				return at, err
+			}
+		}
+	}
+	return "", nil
 }
 
 // decode decodes one object into its kind's type. The version does not matter:

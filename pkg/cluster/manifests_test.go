@@ -53,6 +53,36 @@ func TestABrokenDocumentCostsItselfAloneAndNamesItsLine(t *testing.T) {
 	}
 }
 
+func TestAnObjectInDoubtIsReadAndTold(t *testing.T) {
+	for name, test := range map[string]struct{ object, want string }{
+		"a selector that does not parse": {
+			"apiVersion: policy/v1\nkind: PodDisruptionBudget\nmetadata: {name: b, namespace: shop}\nspec: {selector: {matchExpressions: [{key: app, operator: Sounds}]}}\n",
+			`all.yaml:1: PodDisruptionBudget b: spec.selector does not parse, and selects nothing: "Sounds" is not a valid label selector operator`},
+		"one in a list": {
+			"apiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\nmetadata: {name: p, namespace: shop}\nspec: {podSelector: {}, ingress: [{from: [{podSelector: {matchExpressions: [{key: app, operator: In}]}}]}]}\n",
+			`all.yaml:1: NetworkPolicy p: spec.ingress[0].from[0].podSelector does not parse`},
+		"a version of the future": {
+			strings.Replace(webDeployment, "apps/v1", "apps/v2", 1), "all.yaml:1: Deployment web: apps/v2 is newer than what this program knows; it is judged as v1"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s, errs := load(t, fstest.MapFS{"all.yaml": file(test.object + "---\n" + strings.Replace(webDeployment, "web", "api", 1))}, Manifests{Filenames: []string{"all.yaml"}})
+			if len(errs) != 1 || !strings.HasPrefix(errs[0].Error(), test.want) || strings.Contains(errs[0].Error(), "\n") {
+				t.Errorf("errors are %q, want one line starting with %q", errs, test.want)
+			}
+			if s.Origin.Manifests != 2 || len(s.Budgets)+len(s.NetworkPolicies)+len(s.Deployments) != 2 {
+				t.Errorf("read %d objects of %d", len(s.Budgets)+len(s.NetworkPolicies)+len(s.Deployments), s.Origin.Manifests)
+			}
+		})
+	}
+	t.Run("old versions, and the terms of nodes, are in no doubt", func(t *testing.T) {
+		old := "apiVersion: autoscaling/v1\nkind: HorizontalPodAutoscaler\nmetadata: {name: h}\nspec: {}\n---\napiVersion: policy/v1beta1\nkind: PodDisruptionBudget\nmetadata: {name: b}\nspec: {}\n---\n" +
+			"apiVersion: v1\nkind: PersistentVolume\nmetadata: {name: v}\nspec: {nodeAffinity: {required: {nodeSelectorTerms: [{matchExpressions: [{key: a, operator: Gt, values: [\"1\"]}]}]}}}\n"
+		if _, errs := load(t, fstest.MapFS{"all.yaml": file(old)}, Manifests{Filenames: []string{"all.yaml"}}); len(errs) > 0 {
+			t.Errorf("errors are %q", errs)
+		}
+	})
+}
+
 func TestObjectsKnowTheirFileAndLine(t *testing.T) {
 	s, errs := load(t, fstest.MapFS{"a.yaml": file("# c\n---\n" + webDeployment + "---\n# about api\n\n" + strings.Replace(webDeployment, "web", "api", 1))},
 		Manifests{Filenames: []string{"a.yaml"}})

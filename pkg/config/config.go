@@ -137,6 +137,10 @@ func Parse(name string, data []byte, catalogue []practice.Practice) (*Config, er
 	if err := decoder.Decode(&f); err != nil && !errors.Is(err, io.EOF) {
 		return nil, worded(name, err)
 	}
+	var second yaml.Node
+	if err := decoder.Decode(&second); !errors.Is(err, io.EOF) {
+		return nil, fmt.Errorf("%s:%d: a second document begins here, and would not be read", name, second.Line)
+	}
 	c := &checking{name: name, catalogue: catalogue, config: &Config{Severities: map[string]report.Severity{}, Thresholds: map[string]map[string]float64{}}}
 	if err := yaml.Unmarshal(data, &c.root); err != nil {
 		return nil, worded(name, err)

@@ -79,6 +79,8 @@ func TestMistakesAreNamedWithTheirLineAndKey(t *testing.T) {
 		"another kind":                    {"kind: Pod\n", []string{`f:1: kind is "Pod"`}},
 		"no YAML":                         {"a: [\n", []string{"f: line 1: did not find expected node content"}},
 		"several mistakes, in the order":  {"practices:\n  b: {}\n  a: {}\nignore:\n- practice: x\n", []string{"f:2:", "f:3:", "f:5:", "f:5:"}},
+		"a second document":               {"practices: {}\n---\nignore: []\n", []string{"f:2: a second document begins here, and would not be read"}},
+		"no text at all":                  {"\x00\x01\x02", []string{"f: control characters are not allowed"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, err := Parse("f", []byte(test.text), catalogue())

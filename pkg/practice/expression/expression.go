@@ -44,6 +44,10 @@ type Rule struct {
 // steps, so that a rule over a large object ends.
 const costLimit = 1_000_000
 
+// costBudget bounds a rule over all objects together: seconds, where each of ten
+// thousand objects just kept the limit.
+const costBudget = 20 * costLimit
+
 // Practice compiles a rule. The error says what does not compile, and where.
 func (r Rule) Practice() (practice.Practice, error) {
 	kinds, workloads, err := r.kinds()
@@ -54,7 +58,7 @@ func (r Rule) Practice() (practice.Practice, error) {
 	if err != nil {
 		return practice.Practice{}, fmt.Errorf("expression: %w", err)
 	}
-	judge := judge{rule: r, holds: holds}
+	judge := judge{rule: r, holds: holds, budget: costBudget}
 	if r.Message != "" {
 		if judge.message, err = compile(r.Message, cel.StringType); err != nil {
 			return practice.Practice{}, fmt.Errorf("message: %w", err)
@@ -122,6 +126,7 @@ func compile(text string, want *cel.Type) (cel.Program, error) {
 type judge struct {
 	rule           Rule
 	holds, message cel.Program
+	budget         uint64
 }
 
 // verdict judges all objects. One on which the expression fails leaves the
@@ -129,9 +134,13 @@ type judge struct {
 func (j judge) verdict(s *cluster.Snapshot, kinds []cluster.Kind, workloads bool) practice.Verdict {
 	var v practice.Verdict
 	var failed []error
+	var cost uint64
 	one := func(ref cluster.Ref, object, podSpec any) {
 		v.Judged = append(v.Judged, ref)
-		finding, err := j.one(ref, object, podSpec)
+		if cost > j.budget {
+			return
+		}
+		finding, err := j.one(ref, object, podSpec, &cost)
 		if err != nil {
 			failed = append(failed, fmt.Errorf("the expression fails on %s: %w", ref, err))
 		} else if finding != nil {
@@ -155,6 +164,9 @@ func (j judge) verdict(s *cluster.Snapshot, kinds []cluster.Kind, workloads bool
 			}
 		}
 	}
+	if cost > j.budget {
+		return practice.Verdict{NotChecked: fmt.Sprintf("the expression costs too much over %d objects: it was ended", len(v.Judged))}
+	}
 	if len(failed) > 0 {
 		return practice.Verdict{NotChecked: fmt.Sprintf("%v (and on %d more)", failed[0], len(failed)-1)}
 	}
@@ -175,7 +187,7 @@ func objectOf(s *cluster.Snapshot, w *cluster.Workload) any {
 
 // one judges one object; nil is in order. CEL's own functions may panic on
 // what they were not made for; that ends the rule, not the run.
-func (j judge) one(ref cluster.Ref, object, podSpec any) (finding *practice.Finding, err error) {
+func (j judge) one(ref cluster.Ref, object, podSpec any, cost *uint64) (finding *practice.Finding, err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			err = fmt.Errorf("it panics: %v", p)
@@ -187,7 +199,10 @@ func (j judge) one(ref cluster.Ref, object, podSpec any) (finding *practice.Find
 			return nil, err
 		}
 	}
-	holds, _, err := j.holds.Eval(input)
+	holds, details, err := j.holds.Eval(input)
+	if spent := details.ActualCost(); spent != nil {
+		*cost += *spent
+	}
 	if err != nil {
 		return nil, err
 	}

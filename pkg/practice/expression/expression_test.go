@@ -1,10 +1,14 @@
 package expression
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/google/cel-go/cel"
+	"github.com/google/cel-go/common/types/ref"
 
 	"github.com/kubectl-prod/kubectl-prod/pkg/cluster"
 	"github.com/kubectl-prod/kubectl-prod/pkg/practice"
@@ -124,5 +128,41 @@ func TestRulesThatFailAreNotJudged(t *testing.T) {
 				t.Errorf("told as %+v, want %q", d.NotChecked, test.want)
 			}
 		})
+	}
+}
+
+func TestARuleThatIsDearOverAllObjectsIsEnded(t *testing.T) {
+	var manifests strings.Builder
+	for i := range 2000 {
+		fmt.Fprintf(&manifests, "---\napiVersion: v1\nkind: Service\nmetadata: {name: s%d, namespace: shop}\n", i)
+	}
+	s, errs := cluster.Manifests{Filenames: []string{"-"}, Stdin: strings.NewReader(manifests.String()), Time: time.Unix(0, 0)}.Load()
+	if len(errs) > 0 {
+		t.Fatal(errs)
+	}
+	const digits = "[1,2,3,4,5,6,7,8,9,10]"
+	holds, err := compile(digits+".all(a, "+digits+".all(b, a+b > 0))", cel.BoolType)
+	if err != nil {
+		t.Fatal(err)
+	}
+	verdict := judge{holds: holds, budget: 50_000}.verdict(s, []cluster.Kind{cluster.Services}, false)
+	if verdict.NotChecked != "the expression costs too much over 2000 objects: it was ended" {
+		t.Errorf("got %+v", verdict)
+	}
+	if verdict := (judge{holds: holds, budget: costBudget}).verdict(s, []cluster.Kind{cluster.Services}, false); verdict.NotChecked != "" || len(verdict.Judged) != 2000 {
+		t.Errorf("an ordinary rule is ended: %s", verdict.NotChecked)
+	}
+}
+
+// panicking is a program as CEL's own functions may be.
+type panicking struct{ cel.Program }
+
+func (panicking) Eval(any) (ref.Val, *cel.EvalDetails, error) { panic("index out of range") }
+
+func TestARuleThatPanicsEndsItselfAlone(t *testing.T) {
+	var cost uint64
+	_, err := judge{holds: panicking{}}.one(cluster.Ref{Kind: "Pod", Name: "p"}, nil, nil, &cost)
+	if err == nil || err.Error() != "it panics: index out of range" {
+		t.Errorf("got %v", err)
 	}
 }
