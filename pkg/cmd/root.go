@@ -20,6 +20,7 @@ import (
 	"k8s.io/cli-runtime/pkg/genericiooptions"
 	"k8s.io/klog/v2"
 
+	"github.com/kubectl-prod/kubectl-prod/pkg/cmd/backupetcd"
 	"github.com/kubectl-prod/kubectl-prod/pkg/cmd/completion"
 	"github.com/kubectl-prod/kubectl-prod/pkg/cmd/connection"
 	"github.com/kubectl-prod/kubectl-prod/pkg/cmd/doctor"
@@ -103,6 +104,7 @@ Flags go after "kubectl prod": kubectl refuses flags before a plugin's name.`,
 		harden.NewCommand(connected, streams),
 		completion.NewCommand(streams),
 		draincheck.NewCommand(connected, streams),
+		backupetcd.NewCommand(connected, streams),
 		version.NewCommand(streams, info),
 		newOptionsCommand(root),
 	)

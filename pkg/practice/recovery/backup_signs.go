@@ -12,18 +12,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/kubectl-prod/kubectl-prod/pkg/cluster"
-)
-
-const (
-	// recordNamespace, recordName and recordAnnotation are where kubectl prod
-	// backup-etcd notes its last success (RFC 3339).
-	recordNamespace  = "kube-system"
-	recordName       = "kubectl-prod-etcd-backup"
-	recordAnnotation = "prod.kubectl.io/last-backup"
-	// provedAnnotation is when a snapshot was last restored and read (RFC 3339),
-	// and keysAnnotation where the keys of data encrypted at rest are kept.
-	provedAnnotation = "prod.kubectl.io/last-verified"
-	keysAnnotation   = "prod.kubectl.io/keys-kept"
+	"github.com/kubectl-prod/kubectl-prod/pkg/etcd/record"
 )
 
 // backup is a sign that etcd was saved at a time.
@@ -45,10 +34,10 @@ func newestBackup(s *cluster.Snapshot) (newest backup, found bool) {
 func signs(s *cluster.Snapshot) []backup {
 	var all []backup
 	for _, cm := range s.ConfigMaps {
-		if cm.Namespace != recordNamespace || cm.Name != recordName {
+		if cm.Namespace != record.Namespace || cm.Name != record.Name {
 			continue
 		}
-		if at, err := time.Parse(time.RFC3339, cm.Annotations[recordAnnotation]); err == nil {
+		if at, err := time.Parse(time.RFC3339, cm.Annotations[record.LastBackup]); err == nil {
 			all = append(all, backup{at, "kubectl prod backup-etcd"})
 		}
 	}

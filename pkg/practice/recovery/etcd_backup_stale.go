@@ -9,6 +9,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 
 	"github.com/kubectl-prod/kubectl-prod/pkg/cluster"
+	"github.com/kubectl-prod/kubectl-prod/pkg/etcd/record"
 	"github.com/kubectl-prod/kubectl-prod/pkg/practice"
 	"github.com/kubectl-prod/kubectl-prod/pkg/report"
 )
@@ -80,7 +81,7 @@ func EtcdRestoreUntested() practice.Practice {
 				return practice.Verdict{NotChecked: noBackup(s)}
 			}
 			v := practice.Verdict{Judged: []cluster.Ref{practice.WholeCluster()}}
-			proved, err := time.Parse(time.RFC3339, recorded(s, provedAnnotation))
+			proved, err := time.Parse(time.RFC3339, recorded(s, record.LastVerified))
 			switch {
 			case err != nil:
 				v.Findings = append(v.Findings, practice.On(practice.WholeCluster(), "", "backups are made (%s), and nothing here says that one was ever restored", newest.by))
@@ -102,9 +103,9 @@ func EtcdBackupLacksKeys() practice.Practice {
 		Chapter:  practice.Recovery,
 		Severity: report.Critical,
 		Reason:   "Where Secrets are encrypted at rest, the snapshot holds ciphertext. Without the EncryptionConfiguration, or the key service behind it, the restored cluster cannot read a single one.",
-		Judged: "Where an API server's pod shows --encryption-provider-config: the record of kubectl prod backup-etcd must say that the keys are kept as well (annotation " + keysAnnotation + "). " +
+		Judged: "Where an API server's pod shows --encryption-provider-config: the record of kubectl prod backup-etcd must say that the keys are kept as well (annotation " + record.KeysKept + "). " +
 			"Keys kept by other means leave no sign here: note it in the record. Not judged where the API server's flags or a backup cannot be seen.",
-		Fix:      "keep the EncryptionConfiguration and the PKI of the control plane with the snapshots, and note it: kubectl annotate configmap " + recordName + " -n " + recordNamespace + " " + keysAnnotation + "=…",
+		Fix:      "keep the EncryptionConfiguration and the PKI of the control plane with the snapshots, and note it: kubectl annotate configmap " + record.Name + " -n " + record.Namespace + " " + record.KeysKept + "=…",
 		Sources:  []string{"https://kubernetes.io/docs/tasks/administer-cluster/encrypt-data/", "https://kubernetes.io/docs/tasks/administer-cluster/kms-provider/"},
 		LiveOnly: true, ClusterScope: true,
 		Needs: []cluster.Kind{cluster.Pods, cluster.ConfigMaps, cluster.CronJobs},
@@ -118,7 +119,7 @@ func EtcdBackupLacksKeys() practice.Practice {
 				return practice.Verdict{NotChecked: "no API server's pod in this cluster: whether its data is encrypted cannot be seen from here"}
 			}
 			v := practice.Verdict{Judged: []cluster.Ref{practice.WholeCluster()}}
-			if encrypted != "" && recorded(s, keysAnnotation) == "" {
+			if encrypted != "" && recorded(s, record.KeysKept) == "" {
 				v.Findings = append(v.Findings, practice.On(practice.WholeCluster(), "", "data is encrypted at rest (%s on %s), and no record says that the keys are kept with the backups", "--encryption-provider-config", encrypted))
 			}
 			return v
@@ -129,7 +130,7 @@ func EtcdBackupLacksKeys() practice.Practice {
 // recorded is an annotation of the record that backup-etcd leaves.
 func recorded(s *cluster.Snapshot, annotation string) string {
 	for _, cm := range s.ConfigMaps {
-		if cm.Namespace == recordNamespace && cm.Name == recordName {
+		if cm.Namespace == record.Namespace && cm.Name == record.Name {
 			return cm.Annotations[annotation]
 		}
 	}
