@@ -61,6 +61,7 @@ func TestRealNode(t *testing.T) {
 		t.Errorf("etcd-backup-missing was not found: %+v", d.NotChecked)
 	}
 	t.Logf("kubectl prod doctor\n%s", c.kubectl(t, nil, "prod", "doctor").stdout)
+	t.Run("backup-etcd", func(t *testing.T) { backupFromNode(t, c, "e2e-node") })
 }
 
 func hasPractice(d *report.Diagnosis, practice string) bool {
