@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/kubectl-prod/kubectl-prod/pkg/cluster"
+	"github.com/kubectl-prod/kubectl-prod/pkg/etcd/record"
 	"github.com/kubectl-prod/kubectl-prod/pkg/practice"
 	"github.com/kubectl-prod/kubectl-prod/pkg/report"
 )
@@ -33,9 +34,9 @@ func EtcdAlarm() practice.Practice {
 		CheckBy: func(s *cluster.Snapshot, by practice.Thresholds) practice.Verdict {
 			v := practice.Verdict{Judged: []cluster.Ref{practice.WholeCluster()}}
 			known := false
-			if at, err := time.Parse(time.RFC3339, recorded(s, recordAnnotation)); err == nil && recordsAlarms(s) && s.Time.Sub(at) < by.Span("days", 24*time.Hour) {
+			if at, err := time.Parse(time.RFC3339, recorded(s, record.LastBackup)); err == nil && recordsAlarms(s) && s.Time.Sub(at) < by.Span("days", 24*time.Hour) {
 				known = true
-				if alarms := strings.TrimSpace(recorded(s, alarmsAnnotation)); alarms != "" {
+				if alarms := strings.TrimSpace(recorded(s, record.Alarms)); alarms != "" {
 					v.Findings = append(v.Findings, practice.On(practice.WholeCluster(), "", "etcd had raised %s%s", alarms, asOfRecord(s)))
 				}
 			}
@@ -61,7 +62,7 @@ func EtcdAlarm() practice.Practice {
 // there were none.
 func recordsAlarms(s *cluster.Snapshot) bool {
 	for _, cm := range s.ConfigMaps {
-		if _, told := cm.Annotations[alarmsAnnotation]; told && cm.Namespace == recordNamespace && cm.Name == recordName {
+		if _, told := cm.Annotations[record.Alarms]; told && cm.Namespace == record.Namespace && cm.Name == record.Name {
 			return true
 		}
 	}

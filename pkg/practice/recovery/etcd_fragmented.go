@@ -9,18 +9,12 @@ import (
 	"time"
 
 	"github.com/kubectl-prod/kubectl-prod/pkg/cluster"
+	"github.com/kubectl-prod/kubectl-prod/pkg/etcd/record"
 	"github.com/kubectl-prod/kubectl-prod/pkg/practice"
 	"github.com/kubectl-prod/kubectl-prod/pkg/report"
 )
 
 const (
-	// sizeAnnotation, inUseAnnotation, quotaAnnotation and alarmsAnnotation are
-	// what kubectl prod backup-etcd saw of the member that it saved: bytes, and
-	// the alarms with commas between, none being "".
-	sizeAnnotation   = "prod.kubectl.io/etcd-db-size"
-	inUseAnnotation  = "prod.kubectl.io/etcd-db-in-use"
-	quotaAnnotation  = "prod.kubectl.io/etcd-quota"
-	alarmsAnnotation = "prod.kubectl.io/etcd-alarms"
 	// worthFree is what must lie idle for a defragmentation to be worth its
 	// pause.
 	worthFree = 100 << 20
@@ -85,18 +79,18 @@ func etcdSizes(s *cluster.Snapshot) []memberSize {
 	if len(all) > 0 {
 		return all
 	}
-	total, err := strconv.ParseFloat(recorded(s, sizeAnnotation), 64)
-	inUse, err2 := strconv.ParseFloat(recorded(s, inUseAnnotation), 64)
+	total, err := strconv.ParseFloat(recorded(s, record.DBSize), 64)
+	inUse, err2 := strconv.ParseFloat(recorded(s, record.DBInUse), 64)
 	if err != nil || err2 != nil {
 		return nil
 	}
-	quota, _ := strconv.ParseFloat(recorded(s, quotaAnnotation), 64) // 0 where it was not recorded
+	quota, _ := strconv.ParseFloat(recorded(s, record.Quota), 64) // 0 where it was not recorded
 	return []memberSize{{cluster.EtcdSize{Total: total, InUse: inUse, Quota: quota}, "etcd", asOfRecord(s)}}
 }
 
 // asOfRecord tells how old the record is.
 func asOfRecord(s *cluster.Snapshot) string {
-	at, err := time.Parse(time.RFC3339, recorded(s, recordAnnotation))
+	at, err := time.Parse(time.RFC3339, recorded(s, record.LastBackup))
 	if err != nil {
 		return ", at the last backup"
 	}

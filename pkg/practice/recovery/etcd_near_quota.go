@@ -10,6 +10,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 
 	"github.com/kubectl-prod/kubectl-prod/pkg/cluster"
+	"github.com/kubectl-prod/kubectl-prod/pkg/etcd/record"
 	"github.com/kubectl-prod/kubectl-prod/pkg/practice"
 	"github.com/kubectl-prod/kubectl-prod/pkg/report"
 )
@@ -79,7 +80,7 @@ func etcdQuota(s *cluster.Snapshot) (quota float64, seen bool) {
 			}
 		}
 	}
-	if recordedQuota, err := strconv.ParseFloat(recorded(s, quotaAnnotation), 64); !seen && err == nil && recordedQuota > 0 {
+	if recordedQuota, err := strconv.ParseFloat(recorded(s, record.Quota), 64); !seen && err == nil && recordedQuota > 0 {
 		return recordedQuota, true
 	}
 	return quota, seen
