@@ -34,18 +34,24 @@ func (w *world) assign(ctx context.Context, queue []*victim) {
 		}
 	}
 	note(best)
-	bestOrder, current := queue, best
+	bestOrder, current, bestRandom := queue, best, 0
 	for trial := 1; trial < trials; trial++ {
 		w.undo(ctx, queue, current)
 		order := reorder(queue, trial)
+		w.scheduler.random = rand.New(rand.NewPCG(uint64(trial), 1)) //nolint:gosec // breaks ties, as the scheduler does
 		current = w.try(ctx, order)
 		note(current)
 		if misses(current) < misses(best) {
-			best, bestOrder = current, order
+			best, bestOrder, bestRandom = current, order, trial
 		}
 	}
 	w.undo(ctx, queue, current)
+	w.scheduler.random = nil
+	if bestRandom > 0 {
+		w.scheduler.random = rand.New(rand.NewPCG(uint64(bestRandom), 1)) //nolint:gosec // as in that trial
+	}
 	keep(queue, w.try(ctx, bestOrder))
+	w.scheduler.random = nil
 	for _, v := range queue {
 		v.report.DependsOnOrder = placedIn[v] > 0 && placedIn[v] < trials
 	}

@@ -106,6 +106,10 @@ func (w *world) budgetBlocker(v *victim, victims []*victim) report.DrainBlocker 
 	switch {
 	case v.last.code == http.StatusInternalServerError:
 		return w.severalBudgets(v, blocker)
+	case b.syncFailed():
+		blocker.Kind = "stale"
+		blocker.Message = b.refusal()
+		blocker.Fixes = []string{in(b.Namespace, "describe poddisruptionbudget %s", quote(b.Name)), patch(`{"spec":{"maxUnavailable":null,"minAvailable":%d}}`, max(b.selected(w.s)-1, 0))}
 	case b.Status.ObservedGeneration < b.Generation:
 		blocker.Kind = "stale"
 		blocker.Message = fmt.Sprintf("generation %d is not processed yet (status is of %d); the API answers 429 until the disruption controller has", b.Generation, b.Status.ObservedGeneration)
@@ -113,10 +117,6 @@ func (w *world) budgetBlocker(v *victim, victims []*victim) report.DrainBlocker 
 			in(b.Namespace, "wait --for=jsonpath='{.status.observedGeneration}'=%d poddisruptionbudget/%s --timeout=2m", b.Generation, quote(b.Name)),
 			"kubectl -n kube-system get pods -l component=kube-controller-manager  # does it run?",
 		}
-	case b.syncFailed():
-		blocker.Kind = "stale"
-		blocker.Message = v.last.message
-		blocker.Fixes = []string{in(b.Namespace, "describe poddisruptionbudget %s", quote(b.Name)), patch(`{"spec":{"maxUnavailable":null,"minAvailable":%d}}`, max(b.selected(w.s)-1, 0))}
 	case v.last.code == http.StatusForbidden:
 		blocker.Kind = "stale"
 		blocker.Message = v.last.message

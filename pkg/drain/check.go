@@ -39,8 +39,6 @@ type Question struct {
 	NodeSelector string
 	// Scheduler is the scheduler's configuration.
 	Scheduler *config.KubeSchedulerConfiguration
-	// Plan asks for the order of a fleet too.
-	Plan bool
 }
 
 // victim is a pod of a drained node.
@@ -69,10 +67,24 @@ type world struct {
 	// workloads are those of the pods that the drain made.
 	workloads map[*corev1.Pod]*cluster.Workload
 	made      int
+	// planning notes in gave what replacements give back to budgets.
+	planning bool
+	gave     []*budget
 	// preempted are pods that made room for others.
 	preempted []*victim
 	// waiting are pods without a node that compete for what is free.
-	waiting []*corev1.Pod
+	waiting []*victim
+}
+
+// podsByNode are the pods that are bound, by node.
+func podsByNode(s *cluster.Snapshot) map[string][]*corev1.Pod {
+	on := map[string][]*corev1.Pod{}
+	for _, pod := range s.Pods {
+		if pod.Spec.NodeName != "" {
+			on[pod.Spec.NodeName] = append(on[pod.Spec.NodeName], pod)
+		}
+	}
+	return on
 }
 
 func newWorld(ctx context.Context, s *cluster.Snapshot, q Question, quick bool) (*world, error) {
@@ -82,18 +94,19 @@ func newWorld(ctx context.Context, s *cluster.Snapshot, q Question, quick bool) 
 	}
 	w := &world{
 		s: s, o: q.Options, budgets: newBudgets(s.Budgets), scheduler: sc,
-		daemonSets: map[cluster.Ref]bool{}, podsOn: map[string][]*corev1.Pod{}, workloads: map[*corev1.Pod]*cluster.Workload{},
+		daemonSets: map[cluster.Ref]bool{}, podsOn: podsByNode(s), workloads: map[*corev1.Pod]*cluster.Workload{},
 	}
 	for _, d := range s.DaemonSets {
 		w.daemonSets[cluster.RefOf("apps/v1", "DaemonSet", &d.ObjectMeta)] = true
 	}
 	for _, pod := range s.Pods {
-		if pod.Spec.NodeName != "" {
-			w.podsOn[pod.Spec.NodeName] = append(w.podsOn[pod.Spec.NodeName], pod)
-		} else if !ended(pod) && pod.DeletionTimestamp.IsZero() {
-			w.waiting = append(w.waiting, pod)
+		if pod.Spec.NodeName == "" && !ended(pod) && pod.DeletionTimestamp.IsZero() {
+			v := &victim{pod: pod, workload: s.WorkloadOf(pod), successor: pod.DeepCopy(), report: &report.DrainPod{Namespace: pod.Namespace, Name: pod.Name}}
+			v.report.Owner = owner(v)
+			w.waiting = append(w.waiting, v)
 		}
 	}
+	slices.SortFunc(w.waiting, func(a, b *victim) int { return byQueue(a.pod, b.pod) })
 	return w, nil
 }
 
@@ -113,25 +126,33 @@ func (w *world) workloadOf(pod *corev1.Pod) *cluster.Workload {
 // settle gives the pods that wait for a node now the nodes that they fit: they
 // were there first.
 func (w *world) settle(ctx context.Context) {
-	waiting := slices.Clone(w.waiting)
-	byPriority(waiting)
-	w.waiting = w.waiting[:0]
-	for _, pod := range waiting {
-		candidate := pod.DeepCopy()
-		if w.scheduler.place(ctx, candidate).node == "" {
-			w.waiting = append(w.waiting, pod)
-		}
+	w.assign(ctx, slices.Clone(w.unsettled()))
+	for _, v := range w.unsettled() {
+		w.arrive(ctx, v)
 	}
 }
 
-// byPriority is the order of the scheduler's queue (kubernetes:
-// pkg/scheduler/framework/plugins/queuesort); names stand in for the time of
+// unsettled are the waiting pods that have found no node so far; of many, the
+// first in the queue.
+func (w *world) unsettled() []*victim {
+	var all []*victim
+	for _, v := range w.waiting {
+		if v.report.To == "" && len(all) < mostWaiting {
+			all = append(all, v)
+		}
+	}
+	return all
+}
+
+// mostWaiting bounds how many pending pods are tried again with every wave.
+const mostWaiting = 100
+
+// byQueue is the order of the scheduler's queue (kubernetes:
+// pkg/scheduler/framework/plugins/queuesort); the age stands in for the time of
 // queueing, which nobody can know.
-func byPriority(pods []*corev1.Pod) {
-	slices.SortStableFunc(pods, func(a, b *corev1.Pod) int {
-		return cmp.Or(cmp.Compare(priority(b), priority(a)), a.CreationTimestamp.Compare(b.CreationTimestamp.Time),
-			cmp.Compare(a.Namespace, b.Namespace), cmp.Compare(a.Name, b.Name))
-	})
+func byQueue(a, b *corev1.Pod) int {
+	return cmp.Or(cmp.Compare(priority(b), priority(a)), a.CreationTimestamp.Compare(b.CreationTimestamp.Time),
+		cmp.Compare(a.Namespace, b.Namespace), cmp.Compare(a.Name, b.Name))
 }
 
 // nodeRun is how the drain of one node goes.
@@ -192,12 +213,7 @@ func object(ref cluster.Ref) report.Object {
 // been given. What a budget never lets go stays.
 func (w *world) drain(ctx context.Context, node string) nodeRun {
 	run := w.classify(node)
-	var pending []*victim
-	for _, v := range run.victims {
-		if !v.filtered.skip {
-			pending = append(pending, v)
-		}
-	}
+	pending := run.going()
 	for wave := 1; len(pending) > 0; wave++ {
 		gone, stay := w.evict(pending)
 		if len(gone) == 0 {
@@ -250,7 +266,7 @@ func (w *world) refusal(v *victim) report.DrainReason {
 // controllers make instead. A replacement of a pod that was ready is taken to
 // become ready.
 func (w *world) replace(ctx context.Context, gone []*victim) {
-	var queue []*victim
+	queue := w.unsettled() // what leaves may be what they waited for
 	for _, v := range gone {
 		w.leave(v.pod)
 	}
@@ -282,6 +298,9 @@ func (w *world) arrive(ctx context.Context, v *victim) {
 	if isReady(v.pod) {
 		for _, b := range w.budgets.of(v.successor) {
 			b.give()
+			if w.planning {
+				w.gave = append(w.gave, b)
+			}
 		}
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"math/rand/v2"
 	"slices"
 
 	appsv1 "k8s.io/api/apps/v1"
@@ -48,7 +49,9 @@ type scheduler struct {
 	// stops at enough of them: for plans over thousands of pods.
 	quick bool
 	next  int
-	stale bool // the snapshot is behind the cache
+	// random breaks ties between nodes; nil takes the first by name.
+	random *rand.Rand
+	stale  bool // the snapshot is behind the cache
 }
 
 // newScheduler fills the scheduler's cache with the nodes and their pods.
@@ -160,6 +163,20 @@ func (sc *scheduler) cordon(name string) {
 	sc.update(node, ghost)
 }
 
+// uncordon brings a node back as it was.
+func (sc *scheduler) uncordon(name string, node *corev1.Node) {
+	if before := sc.nodes[name]; before != nil && before != node {
+		sc.update(before, node)
+	}
+}
+
+// restore puts a pod back on its node.
+func (sc *scheduler) restore(pod *corev1.Pod) {
+	if !ended(pod) && sc.nodes[pod.Spec.NodeName] != nil && sc.cache.AddPod(sc.logger, pod) == nil {
+		sc.stale = true
+	}
+}
+
 // update changes a node in the cache.
 func (sc *scheduler) update(before, after *corev1.Node) {
 	sc.cache.UpdateNode(sc.logger, before, after)
@@ -257,7 +274,7 @@ func (sc *scheduler) find(ctx context.Context, profile framework.Framework, pod 
 	}
 	fits := len(fitting)
 	for len(fitting) > 0 {
-		chosen, err := choose(ctx, profile, state, pod, fitting)
+		chosen, err := sc.choose(ctx, profile, state, pod, fitting)
 		if err != nil {
 			return placed{}, err
 		}
@@ -269,6 +286,9 @@ func (sc *scheduler) find(ctx context.Context, profile framework.Framework, pod 
 		profile.RunReservePluginsUnreserve(ctx, state, pod, chosen)
 		diagnosis.NodeToStatus.Set(chosen, status)
 		fitting = slices.DeleteFunc(fitting, func(n fwk.NodeInfo) bool { return n.Node().Name == chosen })
+	}
+	if sc.quick {
+		return placed{reason: (&framework.FitError{Pod: pod, NumAllNodes: len(sc.nodes), Diagnosis: diagnosis}).Error()}, nil
 	}
 	unfit := &framework.FitError{Pod: pod, NumAllNodes: len(sc.nodes), Diagnosis: diagnosis}
 	if node, victims := sc.preempt(ctx, profile, state, pod, diagnosis.NodeToStatus); node != "" {
@@ -340,9 +360,9 @@ func sorted(names interface{ UnsortedList() []string }) []string {
 	return list
 }
 
-// choose picks the node with the best score; the scheduler picks at random
-// among the best, and here it is the first by name.
-func choose(ctx context.Context, profile framework.Framework, state fwk.CycleState, pod *corev1.Pod, fitting []fwk.NodeInfo) (string, error) {
+// choose picks the node with the best score. The scheduler picks at random among
+// the best; here it is the first by name, unless random says otherwise.
+func (sc *scheduler) choose(ctx context.Context, profile framework.Framework, state fwk.CycleState, pod *corev1.Pod, fitting []fwk.NodeInfo) (string, error) {
 	if len(fitting) == 1 {
 		return fitting[0].Node().Name, nil
 	}
@@ -353,10 +373,17 @@ func choose(ctx context.Context, profile framework.Framework, state fwk.CycleSta
 	if !status.IsSuccess() {
 		return "", status.AsError()
 	}
-	best := slices.MinFunc(scores, func(a, b fwk.NodePluginScores) int {
+	slices.SortFunc(scores, func(a, b fwk.NodePluginScores) int {
 		return cmp.Or(cmp.Compare(b.TotalScore, a.TotalScore), cmp.Compare(a.Name, b.Name))
 	})
-	return best.Name, nil
+	equal := 1
+	for equal < len(scores) && scores[equal].TotalScore == scores[0].TotalScore {
+		equal++
+	}
+	if sc.random != nil {
+		return scores[sc.random.IntN(equal)].Name, nil
+	}
+	return scores[0].Name, nil
 }
 
 // preempt finds the node on which pods of lower priority would make room, with

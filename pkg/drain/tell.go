@@ -188,6 +188,9 @@ func (w *world) placement(victims []*victim) report.DrainPlacement {
 			told.Unplaced++
 		}
 	}
+	for _, v := range w.waiting {
+		told.Waiting = append(told.Waiting, report.DrainWaiting{Namespace: v.report.Namespace, Name: v.report.Name, Owner: v.report.Owner, To: v.report.To})
+	}
 	for name, pods := range on {
 		told.Nodes = append(told.Nodes, w.target(name, pods))
 	}

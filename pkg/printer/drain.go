@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"time"
 
@@ -19,11 +20,13 @@ func DrainFormats() []string {
 
 // How much of a long list the default view shows; -o wide shows all.
 const (
-	shownPods     = 5
-	shownTargets  = 5
-	shownFixes    = 2
-	shownSteps    = 12
-	defaultColumn = 100
+	shownPods    = 5
+	shownTargets = 5
+	shownFixes   = 2
+	shownSteps   = 12
+
+	shownConsequences = 10
+	defaultColumn     = 100
 )
 
 // DrainCheck prints the result of drain-check.
@@ -80,6 +83,9 @@ func (o Options) drainHeading(w io.Writer, d *report.DrainCheck) error {
 	}
 	fmt.Fprintf(w, "%s  %s: %s\n", o.paint(colour, word), escape(drainSubject(d)), escape(d.Summary))
 	evict, skip, block := tally(d)
+	if d.Plan != nil {
+		return nil
+	}
 	line := fmt.Sprintf("%s to evict", count(evict, "pod"))
 	if block > 0 {
 		line += fmt.Sprintf(", %d blocked", block)
@@ -194,23 +200,56 @@ func (o Options) drainConsequences(w io.Writer, d *report.DrainCheck) error {
 		return nil
 	}
 	fmt.Fprintln(w, o.paint(bold, "CONSEQUENCES"))
-	room := o.atMost(10, len(d.Consequences))
-	for _, c := range d.Consequences[:room] {
+	shown := d.Consequences
+	if o.Format != "wide" {
+		shown = folded(shown)
+	}
+	room := o.atMost(shownConsequences, len(shown))
+	for _, c := range shown[:room] {
 		lead := fmt.Sprintf("  %-8s  ", c.Severity)
 		var b strings.Builder
-		o.paragraph(&b, lead, objectName(c.Object)+": "+escape(c.Message))
+		text := escape(c.Message)
+		if c.Object.Name != "" {
+			text = objectName(c.Object) + ": " + text
+		}
+		o.paragraph(&b, lead, text)
 		fmt.Fprint(w, strings.Replace(b.String(), string(c.Severity), o.severity(c.Severity), 1))
 		o.fixes(w, c.Fixes)
 	}
-	if more := len(d.Consequences) - room; more > 0 {
+	if more := len(shown) - room; more > 0 {
 		fmt.Fprintf(w, "  … and %d more (-o wide lists them)\n", more)
 	}
 	return nil
 }
 
+// folded puts what is merely worth knowing on one line a kind.
+func folded(all []report.DrainConsequence) []report.DrainConsequence {
+	words := map[string]string{"emptydir": "lose what is in their emptyDir volumes", "device": "need devices"}
+	names := map[string][]string{}
+	for _, c := range all {
+		if name := objectName(c.Object); words[c.Kind] != "" && !slices.Contains(names[c.Kind], name) {
+			names[c.Kind] = append(names[c.Kind], name)
+		}
+	}
+	var shown []report.DrainConsequence
+	told := map[string]bool{}
+	for _, c := range all {
+		of := names[c.Kind]
+		switch {
+		case len(of) < 3:
+			shown = append(shown, c)
+		case !told[c.Kind]:
+			told[c.Kind] = true
+			shown = append(shown, report.DrainConsequence{Severity: c.Severity, Kind: c.Kind,
+				Message: fmt.Sprintf("%d workloads %s: %s, %s and %d more", len(of), words[c.Kind], of[0], of[1], len(of)-2)})
+		}
+	}
+	return shown
+}
+
 func (o Options) drainPlacement(w io.Writer, d *report.DrainCheck) error {
 	p := d.Placement
-	if p.Replaced == 0 {
+	if p.Replaced == 0 || d.Plan != nil {
 		return nil
 	}
 	line := fmt.Sprintf("%d of %s find a node", p.Placed, count(p.Replaced, "replacement"))
@@ -231,7 +270,17 @@ func (o Options) drainPlacement(w io.Writer, d *report.DrainCheck) error {
 	if more := len(p.Nodes) - len(rows); more > 0 {
 		fmt.Fprintf(w, "  … and %s more\n", count(more, "node"))
 	}
+	if len(p.Waiting) > 0 {
+		fmt.Fprintf(w, "  %s without a node already and compete\n", goWithout(len(p.Waiting)))
+	}
 	return nil
+}
+
+func goWithout(n int) string {
+	if n == 1 {
+		return "1 pod is"
+	}
+	return fmt.Sprintf("%d pods are", n)
 }
 
 func (o Options) drainBudgets(w io.Writer, d *report.DrainCheck) error {
@@ -346,6 +395,9 @@ func (o Options) drainNext(w io.Writer, d *report.DrainCheck) error {
 		}
 	}
 	switch {
+	case d.Plan != nil && d.Command != "":
+		_, err := fmt.Fprintf(w, "The first step:\n  %s\n", o.paint(cyan, escape(d.Command)))
+		return err
 	case d.Plan != nil:
 		return nil
 	case d.Command == "":

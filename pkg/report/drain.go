@@ -177,8 +177,19 @@ type DrainPlacement struct {
 	Placed   int `json:"placed"`
 	Unplaced int `json:"unplaced"`
 	Unknown  int `json:"unknown"`
+	// Waiting are pods that had no node before and compete for what is free.
+	Waiting []DrainWaiting `json:"waiting,omitempty"`
 	// Nodes are the likely nodes, most pods first.
 	Nodes []DrainTarget `json:"nodes"`
+}
+
+// DrainWaiting is a pod that waits for a node.
+type DrainWaiting struct {
+	Namespace string `json:"namespace"`
+	Name      string `json:"name"`
+	Owner     Object `json:"owner"`
+	// To is the node that it finds; empty when it goes on waiting.
+	To string `json:"to,omitempty"`
 }
 
 // DrainTarget is a node that takes pods up.
@@ -279,5 +290,42 @@ func (d *DrainCheck) DeepCopyObject() runtime.Object {
 		plan.Stuck = append([]DrainStuck(nil), d.Plan.Stuck...)
 		clone.Plan = &plan
 	}
+	return &clone
+}
+
+// DrainWatch is one look of `kubectl prod drain-check --watch`.
+type DrainWatch struct {
+	metav1.TypeMeta `json:",inline"`
+
+	Time  metav1.Time `json:"time"`
+	Nodes []DrainNode `json:"nodes"`
+	// Pods are those that a drain has still to take, and those on their way.
+	Pods []DrainWaitingPod `json:"pods"`
+	// Gone counts the pods that went since the first look.
+	Gone int `json:"gone"`
+}
+
+// DrainWaitingPod is a pod that a running drain has not finished with.
+type DrainWaitingPod struct {
+	Namespace string `json:"namespace"`
+	Name      string `json:"name"`
+	Node      string `json:"node"`
+	// State is "ending", "to go" or "waiting".
+	State string `json:"state"`
+	// For says what it waits for, Budget which budget that is.
+	For    string `json:"for"`
+	Budget string `json:"budget,omitempty"`
+	// Since is when it was first seen in that state by this watch; of a pod
+	// that is ending, when that began.
+	Since metav1.Time `json:"since"`
+	// Release are the commands that would let it go.
+	Release []string `json:"release,omitempty"`
+}
+
+// DeepCopyObject makes a DrainWatch printable by kubectl's printers.
+func (d *DrainWatch) DeepCopyObject() runtime.Object {
+	clone := *d
+	clone.Nodes = append([]DrainNode(nil), d.Nodes...)
+	clone.Pods = append([]DrainWaitingPod(nil), d.Pods...)
 	return &clone
 }

@@ -178,8 +178,12 @@ func (o *Options) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	question := drain.Question{Options: o.Drain, Nodes: nodes, NodeSelector: o.Selector, Scheduler: configuration, Plan: o.Plan}
-	check, err := drain.Check(ctx, snapshot, question)
+	question := drain.Question{Options: o.Drain, Nodes: nodes, NodeSelector: o.Selector, Scheduler: configuration}
+	judge := drain.Check
+	if o.Plan {
+		judge = drain.Plan
+	}
+	check, err := judge(ctx, snapshot, question)
 	if err != nil {
 		return err
 	}
