@@ -45,6 +45,10 @@ cluster-unit: ## Test the parts of the test cluster that need no cluster
 e2e: build $(CLUSTER) ## Run the built binary through a real kubectl on real clusters
 	go test -tags e2e -count=1 -timeout 40m -v ./test/e2e/...
 
+.PHONY: differential
+differential: build $(CLUSTER) ## Hold drain-check against real drains of random clusters (SEEDS=200)
+	DRAIN_SEEDS=$(or $(SEEDS),200) go test -tags e2e -count=1 -timeout 90m -v -run TestDrainDifferential ./test/e2e/...
+
 .PHONY: krew-local
 krew-local: ## Build the krew archive for this machine and install it with real krew
 	go test -tags krew -count=1 -timeout 20m -v ./test/krew/...

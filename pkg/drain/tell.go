@@ -126,7 +126,7 @@ func verdict(check *report.DrainCheck) (report.DrainVerdict, string) {
 	case evicted == 0:
 		return report.VerdictSafe, "there is nothing to evict"
 	default:
-		return report.VerdictSafe, fmt.Sprintf("the drain would finish, and %s run elsewhere", count(check.Placement.Placed, "pod"))
+		return report.VerdictSafe, fmt.Sprintf("the drain would finish; replacements that run elsewhere: %d of %d", check.Placement.Placed, check.Placement.Replaced)
 	}
 }
 

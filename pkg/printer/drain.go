@@ -252,12 +252,12 @@ func (o Options) drainPlacement(w io.Writer, d *report.DrainCheck) error {
 	if p.Replaced == 0 || d.Plan != nil {
 		return nil
 	}
-	line := fmt.Sprintf("%d of %s find a node", p.Placed, count(p.Replaced, "replacement"))
+	line := fmt.Sprintf("replacements that find a node: %d of %d", p.Placed, p.Replaced)
 	if p.Unplaced > 0 {
-		line += fmt.Sprintf(", %d find none", p.Unplaced)
+		line += fmt.Sprintf("; that find none: %d", p.Unplaced)
 	}
 	if p.Unknown > 0 {
-		line += fmt.Sprintf(", of %d nobody can tell", p.Unknown)
+		line += fmt.Sprintf("; of which nobody can tell: %d", p.Unknown)
 	}
 	fmt.Fprintf(w, "%s  %s (the scheduler's own plugins; likely nodes)\n", o.paint(bold, "PLACEMENT"), line)
 	var rows [][]string
@@ -372,14 +372,26 @@ func (o Options) drainUnknowns(w io.Writer, d *report.DrainCheck) error {
 		return nil
 	}
 	fmt.Fprintln(w, o.paint(bold, "NOT KNOWN"))
-	shown := d.Unknowns[:o.atMost(causes, len(d.Unknowns))]
+	var listed []report.DrainUnknown
+	var aside []string
+	for _, u := range d.Unknowns {
+		if u.Allow != "" && !u.Decides && o.Format != "wide" {
+			aside = append(aside, u.Subject)
+		} else {
+			listed = append(listed, u)
+		}
+	}
+	shown := listed[:o.atMost(causes, len(listed))]
+	if len(aside) > 0 {
+		defer o.paragraph(w, "  ", "Not read, and without weight in the verdict: "+escape(strings.Join(aside, ", ")))
+	}
 	for _, u := range shown {
 		o.paragraph(w, "  ", escape(u.Subject+": "+u.Reason))
 		if u.Allow != "" && u.Decides {
 			o.paragraph(w, "    needs: ", escape(u.Allow))
 		}
 	}
-	if more := len(d.Unknowns) - len(shown); more > 0 {
+	if more := len(listed) - len(shown); more > 0 {
 		fmt.Fprintf(w, "  … and %d more (-o wide lists them)\n", more)
 	}
 	return nil
