@@ -195,7 +195,7 @@ type state struct {
 // settled waits until a world has not changed for two seconds, and every pod is
 // either on a node and past Pending, or known to fit none.
 func (d *differential) settled(ctx context.Context, w *world) (state, error) {
-	deadline := time.Now().Add(90 * time.Second)
+	deadline, patience := time.Now().Add(90*time.Second), time.Now().Add(20*time.Second)
 	tick := time.NewTicker(500 * time.Millisecond)
 	defer tick.Stop()
 	var last string
@@ -208,6 +208,9 @@ func (d *differential) settled(ctx context.Context, w *world) (state, error) {
 		print, busy := s.print()
 		if same++; print != last {
 			last, same = print, 0
+		}
+		if busy == "" && time.Now().Before(patience) {
+			busy = s.behind()
 		}
 		if same >= 5 && busy == "" {
 			return s, nil
@@ -249,17 +252,25 @@ func (s state) print() (print, busy string) {
 	for i := range s.budgets {
 		budget := &s.budgets[i]
 		fmt.Fprintln(&b, budget.Name, budget.Status.CurrentHealthy, budget.Status.DisruptionsAllowed, budget.Status.ExpectedPods, len(budget.Status.DisruptedPods))
-		if why := s.behind(budget); why != "" {
-			busy = why
-		}
 	}
 	return b.String(), busy
 }
 
-// behind says how a budget's status lags behind its pods: the disruption
-// controller is seconds late on a busy machine. One that cannot be computed is
-// at rest, with its reason.
-func (s state) behind(budget *policyv1.PodDisruptionBudget) string {
+// behind names a budget whose status lags behind its pods: the disruption
+// controller is seconds late on a busy machine. It is waited for a while and not
+// for ever, for the eviction API and drain-check both go by the status.
+func (s state) behind() string {
+	for i := range s.budgets {
+		if why := s.lags(&s.budgets[i]); why != "" {
+			return why
+		}
+	}
+	return ""
+}
+
+// lags says how a budget's status differs from its pods; one that cannot be
+// computed is at rest, with its reason.
+func (s state) lags(budget *policyv1.PodDisruptionBudget) string {
 	for _, c := range budget.Status.Conditions {
 		if c.Type == policyv1.DisruptionAllowedCondition && c.Reason == policyv1.SyncFailedReason {
 			return ""
