@@ -69,7 +69,7 @@ variables that the provider's tools know (AWS_ACCESS_KEY_ID and so on).`,
 	f.StringVar(&o.Name, "name", "kubectl-prod-backup-etcd", "Name of the CronJob and what belongs to it")
 	f.StringVar(&o.Secret, "secret", "", "Secret in the same namespace with the store's credentials as environment variables")
 	f.StringVar(&o.Image, "image", "", "Image of this plugin ("+imageRepository+" of this version)")
-	f.StringVar(&o.Schedule.Scratch, "scratch-size", "8Gi", "Room for the snapshot and its restore drill: at least three times etcd's database")
+	f.StringVar(&o.Scratch, "scratch-size", "8Gi", "Room for the snapshot and its restore drill: at least three times etcd's database")
 	f.BoolVar(&o.Compress, "compress", true, "Compress with zstd")
 	f.StringSliceVar(&o.EncryptTo, "encrypt-to", nil, "Encrypt with age to these recipients")
 	o.Rule.add(cmd)

@@ -64,7 +64,7 @@ func (c Codec) Encode(w io.Writer, source io.Reader) error {
 }
 
 // ErrLocked is for an encrypted backup without a key that opens it.
-var ErrLocked = errors.New("it is encrypted: --identity or --passphrase-file opens it") //nolint:gochecknoglobals // a sentinel
+var ErrLocked = errors.New("it is encrypted: --identity or --passphrase-file opens it")
 
 // Decode copies from source to w what Encode was given, by the name's endings. A
 // truncated or changed source is an error: zstd and age both know their end.

@@ -149,7 +149,7 @@ func (m *Member) Hash(ctx context.Context, revision int64) (hash Hash, incompara
 	defer cancel()
 	answer, err := pb.NewMaintenanceClient(m.client.ActiveConnection()).HashKV(ctx, &pb.HashKVRequest{Revision: revision})
 	if err != nil {
-		return hash, oneLine(err.Error()), nil //nolint:nilerr // it is told as not comparable
+		return hash, oneLine(err.Error()), nil
 	}
 	return Hash{Hash: answer.GetHash(), Revision: revision, CompactRevision: answer.GetCompactRevision()}, "", nil
 }

@@ -251,7 +251,7 @@ func (h Helpers) await(ctx context.Context, pod *corev1.Pod, within time.Duratio
 		case apierrors.IsForbidden(err), apierrors.IsUnauthorized(err):
 			return false, err
 		case err != nil:
-			return false, nil // an API server that restarts is asked again
+			return false, nil //nolint:nilerr // an API server that restarts is asked again
 		}
 		last = found
 		if done(found) {

@@ -20,7 +20,7 @@ type Received struct {
 }
 
 // errDisk marks what went wrong on this side: trying again would not help.
-var errDisk = errors.New("writing the snapshot") //nolint:gochecknoglobals // a sentinel
+var errDisk = errors.New("writing the snapshot")
 
 // Stream asks a member for its snapshot and writes it to w as it comes: constant
 // memory. progress is told the bytes that came and all there will be. etcd's own
