@@ -9,19 +9,19 @@ import (
 	"github.com/kubectl-prod/kubectl-prod/pkg/report"
 )
 
-// csv writes every finding as RFC 4180 has it, the platform's too: a column
-// tells them apart.
+// csv writes every finding as RFC 4180 has it, the platform's and those of a
+// baseline too: columns tell them apart.
 func (o Options) csv(w io.Writer, d *report.Diagnosis) error {
 	out := csv.NewWriter(w)
 	out.UseCRLF = true
-	rows := [][]string{{"severity", "practice", "chapter", "namespace", "apiVersion", "kind", "name", "path", "message", "fix", "file", "line", "platform"}}
+	rows := [][]string{{"severity", "practice", "chapter", "namespace", "apiVersion", "kind", "name", "path", "message", "fix", "file", "line", "platform", "baseline"}}
 	if o.NoHeaders {
 		rows = nil
 	}
-	for _, f := range d.Findings {
+	for f, state := range baselined(d) {
 		row := []string{
 			string(f.Severity), f.Practice, f.Chapter, f.Object.Namespace, f.Object.APIVersion, f.Object.Kind, f.Object.Name,
-			f.Path, f.Message, f.Fix, f.File, line(f.Line), strconv.FormatBool(f.Platform),
+			f.Path, f.Message, f.Fix, f.File, line(f.Line), strconv.FormatBool(f.Platform), string(state),
 		}
 		for i := range row {
 			row[i] = cell(row[i])

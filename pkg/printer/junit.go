@@ -92,6 +92,7 @@ func (o Options) junitCases(d *report.Diagnosis) map[string][]junitCase {
 		found[f.Practice] = append(found[f.Practice], f)
 	}
 	unchecked, partly := reasonsByPractice(d)
+	knownOnes := knownBy(d)
 	cases := map[string][]junitCase{}
 	for _, p := range d.Practices {
 		one := junitCase{ClassName: "doctor." + p.Chapter, Name: p.ID, Time: "0"}
@@ -104,6 +105,8 @@ func (o Options) junitCases(d *report.Diagnosis) map[string][]junitCase {
 		case len(found[p.ID]) > 0:
 			cases[p.Chapter] = append(cases[p.Chapter], failedCases(one, found[p.ID])...)
 			continue
+		case knownOnes[p.ID] > 0:
+			one.Skipped = &junitSkipped{Message: "known: the baseline holds " + count(knownOnes[p.ID], "finding") + ", and nothing is new"}
 		case p.Failed > 0: // --severity hides them; that is no pass
 			one.Skipped = &junitSkipped{Message: fmt.Sprintf("not shown: %d of %d objects have milder findings", p.Failed, p.Judged)}
 		}

@@ -2,6 +2,8 @@ package printer
 
 import (
 	"io"
+	"maps"
+	"slices"
 
 	dto "github.com/prometheus/client_model/go"
 	"github.com/prometheus/common/expfmt"
@@ -21,6 +23,9 @@ func (o Options) prometheus(w io.Writer, d *report.Diagnosis) error {
 		gauge("kubectl_prod_doctor_findings", "Findings of a practice, the platform's aside.", findingCounts(d)...),
 		gauge("kubectl_prod_doctor_objects_judged", "Objects that a practice judged.", objectCounts(d, func(p report.PracticeResult) int { return p.Judged })...),
 		gauge("kubectl_prod_doctor_objects_failed", "Objects with a finding of a practice.", objectCounts(d, func(p report.PracticeResult) int { return p.Failed })...),
+		gauge("kubectl_prod_doctor_baseline_findings", "Findings that the baseline knows, and those of it that are mended; kubectl_prod_doctor_findings has the new ones.", baselineCounts(d)...),
+		gauge("kubectl_prod_doctor_changes", "Objects that were changed in the last hour; with --now.", changeCount(d)...),
+		gauge("kubectl_prod_doctor_warning_events", "Warning events of the last hour, by reason; with --now.", eventCounts(d)...),
 		gauge("kubectl_prod_doctor_not_checked", "1 where a practice could not be checked.", uncheckedSamples(d)...),
 	} {
 		if len(family.GetMetric()) == 0 {
@@ -79,8 +84,9 @@ func findingCounts(d *report.Diagnosis) []*dto.Metric {
 		counts[f.Practice][f.Severity]++
 	}
 	var all []*dto.Metric
+	knownOnes := knownBy(d)
 	for _, p := range d.Practices {
-		hidden := p.Failed > 0 && len(counts[p.ID]) == 0 // by --severity
+		hidden := p.Failed > 0 && len(counts[p.ID]) == 0 && knownOnes[p.ID] == 0 // by --severity
 		if !p.Checked || hidden {
 			continue
 		}
@@ -89,6 +95,32 @@ func findingCounts(d *report.Diagnosis) []*dto.Metric {
 				all = append(all, sample(float64(n), "practice", p.ID, "chapter", p.Chapter, "severity", string(severity)))
 			}
 		}
+	}
+	return all
+}
+
+func baselineCounts(d *report.Diagnosis) []*dto.Metric {
+	if len(d.Known)+len(d.Mended) == 0 {
+		return nil
+	}
+	return []*dto.Metric{sample(float64(len(d.Known)), "state", string(known)), sample(float64(len(d.Mended)), "state", string(mended))}
+}
+
+func changeCount(d *report.Diagnosis) []*dto.Metric {
+	if len(d.Changes) == 0 {
+		return nil
+	}
+	return []*dto.Metric{sample(float64(len(d.Changes)))}
+}
+
+func eventCounts(d *report.Diagnosis) []*dto.Metric {
+	counts := map[string]int{}
+	for _, e := range d.Events {
+		counts[escape(e.Reason)] += e.Count // escaped here: two samples must not have the same labels
+	}
+	var all []*dto.Metric
+	for _, reason := range slices.Sorted(maps.Keys(counts)) {
+		all = append(all, sample(float64(counts[reason]), "reason", reason))
 	}
 	return all
 }

@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"github.com/kubectl-prod/kubectl-prod/pkg/report"
 )
@@ -69,6 +70,7 @@ type (
 		RuleIndex           int               `json:"ruleIndex"`
 		Level               string            `json:"level"`
 		Message             sarifText         `json:"message"`
+		BaselineState       string            `json:"baselineState,omitempty"`
 		Locations           []sarifLocation   `json:"locations"`
 		PartialFingerprints map[string]string `json:"partialFingerprints"`
 	}
@@ -95,7 +97,9 @@ type (
 
 // sarif writes the user's findings as SARIF 2.1.0, each selected practice as a
 // rule. The platform's findings are left out: code scanning shows suppressed
-// results as open alerts, on objects that their reader cannot edit.
+// results as open alerts, on objects that their reader cannot edit. Those that a
+// baseline knows are in it, as unchanged, or code scanning would close their
+// alerts; those mended are not, or it would keep them open.
 func (o Options) sarif(w io.Writer, d *report.Diagnosis) error {
 	run := sarifRun{
 		Tool: sarifTool{Driver: sarifDriver{
@@ -113,12 +117,12 @@ func (o Options) sarif(w io.Writer, d *report.Diagnosis) error {
 		run.Tool.Driver.Rules = append(run.Tool.Driver.Rules, sarifRuleOf(p, texts.of(p.ID)))
 	}
 	told := map[string]int{}
-	for _, f := range d.Findings {
-		if f.Platform {
+	for f, state := range baselined(d) {
+		if f.Platform || state == mended {
 			continue
 		}
 		run.Results = append(run.Results, sarifResult{
-			RuleID: f.Practice, RuleIndex: ruleIndex[f.Practice], Level: sarifLevel(f.Severity),
+			RuleID: f.Practice, RuleIndex: ruleIndex[f.Practice], Level: sarifLevel(f.Severity), BaselineState: sarifBaseline(state),
 			Message:             sarifText{Text: unlinked(sentences(f.Message, f.Fix))},
 			Locations:           []sarifLocation{o.sarifLocation(f)},
 			PartialFingerprints: fingerprints(f, told),
@@ -162,7 +166,15 @@ func sarifLevel(s report.Severity) string {
 	}
 }
 
-// notifications tell what could not be checked.
+// sarifBaseline is a state by SARIF's name for it (§3.27.24).
+func sarifBaseline(state baseline) string {
+	if state == known {
+		return "unchanged"
+	}
+	return string(state)
+}
+
+// notifications tell what could not be checked, and what happened of late.
 func notifications(d *report.Diagnosis) []sarifNotification {
 	var all []sarifNotification
 	for _, n := range d.NotChecked {
@@ -172,6 +184,14 @@ func notifications(d *report.Diagnosis) []sarifNotification {
 		}
 		all = append(all, sarifNotification{Level: level, Message: sarifText{Text: unlinked(escape(
 			fmt.Sprintf("not checked: %s: %s: %s (%s)", n.Subject, n.State, n.Reason, strings.Join(concerned(n), ", "))))}})
+	}
+	for _, c := range d.Changes {
+		text := fmt.Sprintf("changed: %s: %s, at %s", qualified(c.Object), c.What, c.Time.UTC().Format(time.RFC3339))
+		all = append(all, sarifNotification{Level: "note", Message: sarifText{Text: unlinked(escape(text))}})
+	}
+	for _, e := range d.Events {
+		text := fmt.Sprintf("warning event, %d times: %s: %s: %s", e.Count, qualified(e.Object), e.Reason, e.Message)
+		all = append(all, sarifNotification{Level: "note", Message: sarifText{Text: unlinked(escape(text))}})
 	}
 	return all
 }
