@@ -41,6 +41,8 @@ type Manifests struct {
 	AsLive bool
 	// Time is the moment to judge ages against.
 	Time time.Time
+	// Contents are read in the place of the files of these names.
+	Contents map[string][]byte
 }
 
 // Load reads every object it can and returns the Snapshot together with one
@@ -139,6 +141,10 @@ func (l *loading) path(name string) {
 func (l *loading) file(path string) {
 	if filepath.Base(path) == "kustomization.yaml" && !slices.Contains(l.manifests.Filenames, path) {
 		return // an input of kustomize (-k), not a manifest
+	}
+	if text, held := l.manifests.Contents[path]; held {
+		l.stream(path, bytes.NewReader(text))
+		return
 	}
 	file, err := os.Open(path)
 	if err != nil {

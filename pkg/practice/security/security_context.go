@@ -116,6 +116,11 @@ func addedCapabilities(c cluster.Container) []corev1.Capability {
 // confine sets the runtime's default seccomp profile: on the pod, and on each
 // container that names a looser one.
 func confine(w *cluster.Workload, level api.Level) control {
+	for c := range w.Containers() {
+		if isPrivileged(c) {
+			return control{no: fmt.Sprintf("seccompProfile: container %q is privileged, and runs without a profile whatever is set", c.Name)}
+		}
+	}
 	var edits []change.Edit
 	runtimeDefault := string(corev1.SeccompProfileTypeRuntimeDefault)
 	pod := w.Template.Spec.SecurityContext
