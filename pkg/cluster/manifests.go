@@ -111,7 +111,10 @@ type loading struct {
 func (l *loading) fail(err error) { l.errs = append(l.errs, err) }
 
 func (l *loading) name(name string) {
+	text, held := l.manifests.Contents[name]
 	switch {
+	case held:
+		l.stream(name, bytes.NewReader(text))
 	case name == "-":
 		l.stream("stdin", l.manifests.Stdin)
 	case strings.HasPrefix(name, "http://"), strings.HasPrefix(name, "https://"):

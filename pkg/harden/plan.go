@@ -88,12 +88,13 @@ func Make(s *cluster.Snapshot, practices []practice.Practice, scope practice.Sco
 			plan.Platform++
 			continue
 		}
-		proposal := p.Remedy.Propose(s, f)
-		if proposal.Refused != "" {
-			plan.Unsafe = append(plan.Unsafe, Refusal{p.ID, f.Object, proposal.Refused})
-			continue
+		for part, proposal := range p.Remedy.Propose(s, f).Each() {
+			if proposal.Refused != "" {
+				plan.Unsafe = append(plan.Unsafe, Refusal{p.ID, f.Object, proposal.Refused})
+				continue
+			}
+			items.add(itemKey{p.ID, f.Object, part}, p, f, proposal)
 		}
-		items.add(p, f, proposal)
 	}
 	plan.Items = items.grouped()
 	return plan
@@ -113,9 +114,12 @@ func (p *Plan) Units() [][]*Item {
 	return units
 }
 
+// itemKey names an Item: of what a practice finds on an object, one part of
+// what mends it.
 type itemKey struct {
 	practice string
 	object   cluster.Ref
+	part     int
 }
 
 // claim is that an Item writes a field; a new object is claimed as a whole.
@@ -134,8 +138,7 @@ type items struct {
 // add takes in what would mend one finding. What another Item writes already is
 // not proposed twice, whatever its value: the first is of the worse practice,
 // and the next run sees what is left.
-func (i *items) add(p practice.Practice, f practice.Finding, proposal practice.Proposal) {
-	key := itemKey{p.ID, f.Object}
+func (i *items) add(key itemKey, p practice.Practice, f practice.Finding, proposal practice.Proposal) {
 	item := i.byKey[key]
 	fresh := item == nil
 	if fresh {

@@ -24,10 +24,14 @@ func Describe(practices []Practice) *report.Catalogue {
 		for _, t := range p.Thresholds {
 			thresholds = append(thresholds, report.Threshold(t))
 		}
-		c.Items = append(c.Items, report.Practice{
+		described := report.Practice{
 			ID: p.ID, Title: p.Title, Chapter: string(p.Chapter), Severity: p.Severity, Optional: p.Optional, LiveOnly: p.LiveOnly,
 			Reason: p.Reason, Judged: p.Judged, Fix: p.Fix, Reads: slices.Compact(reads), Thresholds: thresholds, Sources: p.Sources,
-		})
+		}
+		if p.Remedy != nil {
+			described.Harden, described.HardenOptIn, described.HardenManifestsOnly = p.Remedy.Does, p.Remedy.OptIn, p.Remedy.ManifestsOnly
+		}
+		c.Items = append(c.Items, described)
 	}
 	return c
 }

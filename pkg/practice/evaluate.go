@@ -159,6 +159,7 @@ func (scope Scope) worded(s *cluster.Snapshot, p Practice, f Finding) report.Fin
 		Path:     f.Path,
 		Message:  f.Message,
 		Fix:      cmp.Or(f.Fix, p.Fix),
+		Harden:   hardening(s, p, f, position),
 		Now:      p.Now,
 		Platform: f.Platform || scope.isPlatform(f.Object),
 		File:     position.File,

@@ -17,6 +17,9 @@ type Remedy struct {
 	ManifestsOnly bool
 	// Uses are kinds that the remedy reads beyond those of its practice.
 	Uses []cluster.Kind
+	// Everywhere remedies rest on what other namespaces hold: a run that is
+	// narrowed to one has to read all of them.
+	Everywhere bool
 	// LeadsTo are practices of severity info that begin to judge an object once
 	// it is mended, and find more to do: a second replica can be scaled by load.
 	LeadsTo []string
@@ -66,4 +69,21 @@ func (p Proposal) Because(format string, args ...any) Proposal {
 func (p Proposal) Risking(format string, args ...any) Proposal {
 	p.Risk = fmt.Sprintf(format, args...)
 	return p
+}
+
+// hardening is the command that mends a finding; "" where no remedy does.
+func hardening(s *cluster.Snapshot, p Practice, f Finding, at cluster.Position) string {
+	switch {
+	case p.Remedy == nil, f.Platform || f.Object.IsPlatform():
+		return ""
+	case !s.Origin.Live && at.File != "":
+		return "kubectl prod harden -f " + at.File + " --fix " + p.ID
+	case !s.Origin.Live || p.Remedy.ManifestsOnly:
+		return ""
+	case f.Object == WholeCluster():
+		return "kubectl prod harden --fix " + p.ID
+	case f.Object.Namespace == "":
+		return fmt.Sprintf("kubectl prod harden %s --fix %s", f.Object, p.ID)
+	}
+	return fmt.Sprintf("kubectl prod harden %s -n %s --fix %s", f.Object, f.Object.Namespace, p.ID)
 }

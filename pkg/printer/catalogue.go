@@ -11,7 +11,7 @@ import (
 func (o Options) catalogueTable(w io.Writer, c *report.Catalogue) error {
 	header := []string{"ID", "CHAPTER", "SEVERITY", "JUDGED FROM", "TITLE"}
 	if o.Format == "wide" {
-		header = []string{"ID", "CHAPTER", "SEVERITY", "JUDGED FROM", "READS", "TITLE"}
+		header = []string{"ID", "CHAPTER", "SEVERITY", "JUDGED FROM", "HARDEN", "READS", "TITLE"}
 	}
 	var rows [][]string
 	for _, p := range c.Items {
@@ -24,7 +24,7 @@ func (o Options) catalogueTable(w io.Writer, c *report.Catalogue) error {
 		}
 		row := []string{p.ID, p.Chapter, o.severity(p.Severity), from}
 		if o.Format == "wide" {
-			row = append(row, strings.Join(p.Reads, ","))
+			row = append(row, remedied(p), strings.Join(p.Reads, ","))
 		}
 		rows = append(rows, append(row, p.Title))
 	}
@@ -32,6 +32,32 @@ func (o Options) catalogueTable(w io.Writer, c *report.Catalogue) error {
 		header = nil
 	}
 	return o.table(w, header, rows)
+}
+
+// remedied says in a word whether harden has a remedy.
+func remedied(p report.Practice) string {
+	switch {
+	case p.Harden == "":
+		return "-"
+	case p.HardenOptIn:
+		return "when named"
+	case p.HardenManifestsOnly:
+		return "manifests"
+	default:
+		return "yes"
+	}
+}
+
+// hardens is what the remedy does, and how to have it done.
+func hardens(p report.Practice) string {
+	if p.Harden == "" {
+		return ""
+	}
+	command := "kubectl prod harden --fix " + p.ID
+	if p.HardenManifestsOnly {
+		command = "kubectl prod harden -f FILE --fix " + p.ID
+	}
+	return strings.ToUpper(p.Harden[:1]) + p.Harden[1:] + ". " + command
 }
 
 // explainWidth keeps running text readable on wide terminals.
@@ -54,8 +80,12 @@ func (o Options) explain(w io.Writer, c *report.Catalogue) error {
 			{"Why it matters", p.Reason},
 			{"How it is judged", p.Judged + " Judged from " + from + "."},
 			{"How to mend it", p.Fix},
+			{"What harden does", hardens(p)},
 			{"What it reads", strings.Join(p.Reads, ", ")},
 		} {
+			if part.text == "" {
+				continue
+			}
 			fmt.Fprintf(w, "\n%s\n", o.paint(bold, part.heading))
 			for _, line := range wrap(part.text, explainWidth-2) {
 				fmt.Fprintf(w, "  %s\n", line)

@@ -349,6 +349,8 @@ func (o Options) next(w io.Writer, d *report.Diagnosis) error {
 	rows := [][]string{{"  kubectl prod doctor explain " + worst.Practice, "why it matters, how it is judged, how to mend it"}}
 	if worst.Fix != "" && strings.HasPrefix(worst.Fix, "kubectl ") {
 		rows = append(rows, []string{"  " + escape(worst.Fix), "what " + objectName(worst.Object) + " needs first"})
+	} else if worst.Harden != "" {
+		rows = append(rows, []string{"  " + escape(worst.Harden), "what would mend it, with its diff"})
 	}
 	rows = append(rows, []string{"  kubectl prod doctor -o wide" + flags(d.Origin), "every finding, with its field or line"})
 	fmt.Fprintln(w, "Next:")

@@ -25,6 +25,13 @@ type Practice struct {
 	Reason   string   `json:"reason"`
 	Judged   string   `json:"judged"`
 	Fix      string   `json:"fix"`
+	// Harden says what `kubectl prod harden` writes, and when it refuses; empty
+	// where it has no remedy.
+	Harden string `json:"harden,omitempty"`
+	// HardenOptIn remedies are offered only when --fix names the practice, and
+	// HardenManifestsOnly ones with -f and -k alone.
+	HardenOptIn         bool `json:"hardenOptIn,omitempty"`
+	HardenManifestsOnly bool `json:"hardenManifestsOnly,omitempty"`
 	Reads    []string `json:"reads"`
 	// Thresholds are the numbers that it judges by and that a team may change.
 	Thresholds []Threshold `json:"thresholds,omitempty"`

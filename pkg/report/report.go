@@ -127,6 +127,9 @@ type Finding struct {
 	Message string `json:"message"`
 	// Fix says what to do about it, in a sentence or as a command.
 	Fix string `json:"fix,omitempty"`
+	// Harden is the command that shows what would mend it, or says why nothing
+	// safe would; empty where there is no remedy.
+	Harden string `json:"harden,omitempty"`
 	// Now marks what is failing at this moment, rather than at the next event.
 	Now bool `json:"now,omitempty"`
 	// Platform marks findings on the platform's own objects (kube-system and

@@ -39,6 +39,7 @@ func Generate(repository string, now time.Time) (Files, error) {
 		"practices": func() (Files, error) { return practicePages(repository, practices) },
 		"commands":  commandPages,
 		"guide":     func() (Files, error) { return guide(practices) },
+		"remedies":  func() (Files, error) { return remedies(practices) },
 		"example":   func() (Files, error) { return exampleReport(repository, practices, now) },
 	} {
 		made, err := make()

@@ -1,7 +1,6 @@
 package harden
 
 import (
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -20,15 +19,15 @@ import (
 
 // chosen are the practices to mend: those that --fix names, or all that have a
 // remedy; those whose remedy is right for some alone only when named.
-func chosen(settings *config.Config, fix []string) ([]practice.Practice, error) {
-	if len(harden.Remediable(catalogue.All())) == 0 {
-		return nil, errors.New("no practice has a remedy yet")
-	}
+func chosen(settings *config.Config, fix []string, ofManifests bool) ([]practice.Practice, error) {
 	all, err := settings.Choose(catalogue.All(), fix, nil)
 	if err != nil {
 		return nil, err
 	}
 	remediable := harden.Remediable(all)
+	if ofManifests {
+		remediable = slices.DeleteFunc(slices.Clone(all), func(p practice.Practice) bool { return p.Remedy == nil || p.LiveOnly })
+	}
 	for _, name := range fix {
 		if !slices.ContainsFunc(remediable, func(p practice.Practice) bool { return p.ID == name || string(p.Chapter) == name }) {
 			return nil, fmt.Errorf("--fix %s: harden knows no remedy for it (kubectl prod doctor explain %s says how to mend it)", name, name)

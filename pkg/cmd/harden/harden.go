@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -44,6 +45,14 @@ type Options struct {
 	Timeout, Soak time.Duration
 	Print         output.Options
 
+	// Of manifests, and for Git.
+	Filenames []string
+	Kustomize string
+	Recursive bool
+	InPlace   bool
+	Out       string
+	forGit    bool // -o kustomize
+
 	practices []practice.Practice
 	scope     practice.Scope
 	named     func(cluster.Ref) bool // nil without arguments
@@ -57,6 +66,14 @@ const example = `  # Go through what can be mended, one change after the other
 
   # Some practices, without a question (a script's run)
   kubectl prod harden -n shop --fix memory-limit-unset,pdb-missing --yes
+
+  # Manifests: the diff; the files themselves
+  kubectl prod harden -f deploy/
+  kubectl prod harden -f deploy/ --in-place
+
+  # For Git: a directory with a kustomize patch for each object
+  kubectl prod harden -n shop --out patches/
+  kubectl prod harden -k overlays/prod --out patches/
 
   # Take the last change back; all of them
   kubectl prod harden undo --last
@@ -74,6 +91,10 @@ harden finds what doctor finds and, for each finding that it knows a safe remedy
 for, shows what it would write and asks. Each change is tried on the API server
 first, its pods too; it is noted in a journal, written, and watched; what goes
 wrong is taken back at once. "harden undo" takes back any change later.
+
+With -f or -k harden mends manifests instead: it writes what a person would, line
+by line, and prints the diff or, with --in-place, the files. With --out it writes
+nothing but a directory of kustomize patches.
 
 What something else owns (Argo CD, Flux, Helm, an operator) is not written: the
 patch for Git is shown instead. kube-system and the platform's other namespaces
@@ -102,15 +123,23 @@ func (o *Options) addFlags(cmd *cobra.Command) {
 	flags.StringSliceVar(&o.Fix, "fix", nil, "Mend only the findings of these practices or chapters")
 	flags.StringVar(&o.ConfigFile, "config", "", "File with severities and ignores ("+config.DefaultFile+" in the working directory, where it is there)")
 	flags.StringVar(&o.DryRun, "dry-run", "none", "Write nothing and print the plan: client asks for the objects alone, server has the API server try each change")
+	flags.StringSliceVarP(&o.Filenames, "filename", "f", nil, "Mend these manifests: files, directories, - for standard input")
+	flags.StringVarP(&o.Kustomize, "kustomize", "k", "", "Mend what kustomize builds of this directory, by patches")
+	flags.BoolVarP(&o.Recursive, "recursive", "R", false, "Descend into the directories of -f")
+	flags.BoolVar(&o.InPlace, "in-place", false, "Write the files of -f instead of their diff")
+	flags.StringVar(&o.Out, "out", "", "Write patches for Git into this directory, and nothing else")
 	flags.BoolVarP(&o.Yes, "yes", "y", false, "Consent to every change")
 	flags.DurationVar(&o.Timeout, "timeout", 5*time.Minute, "Roll a change back when its rollout has not ended after this long")
 	flags.DurationVar(&o.Soak, "soak", 5*time.Second, "How long the pods have to stay well after a rollout")
-	o.Print.AddFlags(cmd, printer.ListFormats())
+	o.Print.AddFlags(cmd, append(printer.ListFormats(), kustomizeFormat))
 	o.completions(cmd)
 }
 
 // Complete resolves the flags; only arguments take a word with the cluster.
 func (o *Options) Complete(args []string) error {
+	if o.forGit = o.Print.Output == kustomizeFormat; o.forGit {
+		o.Print.Output = ""
+	}
 	if err := o.Print.Complete(o.IOStreams); err != nil {
 		return err
 	}
@@ -133,11 +162,17 @@ func (o *Options) Complete(args []string) error {
 	if err != nil {
 		return err
 	}
-	o.practices, err = chosen(settings, o.Fix)
+	o.practices, err = chosen(settings, o.Fix, o.ofManifests())
 	if err != nil {
 		return err
 	}
 	o.scope = practice.Scope{Namespace: namespace, Selector: selector, Ignores: settings.Ignores}
+	if o.ofManifests() {
+		return o.completeManifests(args)
+	}
+	if o.InPlace {
+		return errors.New("--in-place goes with -f")
+	}
 	if len(args) > 0 {
 		return o.name(args)
 	}
@@ -156,6 +191,12 @@ func isTerminal(stream any) bool {
 
 // Run plans, asks, writes and tells. The error carries the exit code.
 func (o *Options) Run(ctx context.Context) error {
+	switch {
+	case o.ofManifests():
+		return o.mendManifests()
+	case o.Out != "", o.forGit:
+		return o.writeForGit(ctx)
+	}
 	api, err := connect(o.Connection)
 	if err != nil {
 		return err
@@ -189,12 +230,21 @@ func (o *Options) Run(ctx context.Context) error {
 
 // plan reads the cluster once and plans over that.
 func (o *Options) plan(ctx context.Context) (*harden.Plan, error) {
+	_, plan, err := o.planned(ctx)
+	return plan, err
+}
+
+// planned is the plan, and what it follows from.
+func (o *Options) planned(ctx context.Context) (*cluster.Snapshot, *harden.Plan, error) {
 	live := cluster.Live{Namespace: o.scope.Namespace}
+	if len(o.Fix) > 0 && slices.ContainsFunc(o.practices, func(p practice.Practice) bool { return p.Remedy.Everywhere }) {
+		live.Namespace = "" // what is judged stays narrowed; without --fix, who may read one namespace alone is served too
+	}
 	snapshot, err := o.Connection.Read(ctx, o.ErrOut, readTimeout, live, harden.Needs(o.practices, o.scope))
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	return harden.Make(snapshot, o.practices, o.scope, o.keep(snapshot)), ctx.Err()
+	return snapshot, harden.Make(snapshot, o.practices, o.scope, o.keep(snapshot)), ctx.Err()
 }
 
 // try prints the plan, and writes nothing.

@@ -90,7 +90,7 @@ func kustomization(changes []change.Change, release string) (Files, error) {
 		}
 		name = "patch-" + name
 		files[name] = text
-		patches = append(patches, map[string]any{"path": name, "target": target(c.Object)})
+		patches = append(patches, map[string]any{"path": name, "target": target(c.Object, changes)})
 	}
 	head := "# The patches are for objects of yours: add the manifests, or the directory, that\n# hold them to resources, or this directory's files to your kustomization.\n"
 	if release != "" {
@@ -133,7 +133,9 @@ func fileName(ref cluster.Ref) string {
 	return strings.Join(parts, "-") + ".yaml"
 }
 
-func target(ref cluster.Ref) map[string]any {
+// target selects the object of a patch; by its namespace only where that tells
+// it from another, since manifests often name none.
+func target(ref cluster.Ref, changes []change.Change) map[string]any {
 	gv, err := schema.ParseGroupVersion(ref.APIVersion)
 	if err != nil {
 		gv = schema.GroupVersion{Version: ref.APIVersion}
@@ -141,6 +143,11 @@ func target(ref cluster.Ref) map[string]any {
 	selector := map[string]any{"kind": ref.Kind, "name": ref.Name}
 	if gv.Group != "" {
 		selector["group"] = gv.Group
+	}
+	if slices.ContainsFunc(changes, func(c change.Change) bool {
+		return c.Object.Kind == ref.Kind && c.Object.Name == ref.Name && c.Object.Namespace != ref.Namespace
+	}) {
+		selector["namespace"] = ref.Namespace
 	}
 	return selector
 }

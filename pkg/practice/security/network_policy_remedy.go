@@ -29,7 +29,8 @@ func isolates() *practice.Remedy {
 			cluster.Services, cluster.Ingresses, cluster.Namespaces, cluster.ConfigMapData, cluster.ValidatingWebhooks, cluster.MutatingWebhooks, cluster.APIServices, cluster.Definitions,
 			cluster.HTTPRoutes, cluster.GRPCRoutes, cluster.Prometheuses, cluster.ReplicaSets,
 		},
-		Propose: isolate,
+		Everywhere: true,
+		Propose:    isolate,
 	}
 }
 
@@ -87,7 +88,7 @@ func unfit(s *cluster.Snapshot, namespace string) string {
 		return "the platform's namespaces are called by nodes and the control plane"
 	}
 	if s.Origin.Namespace != "" {
-		return "the run sees namespace " + s.Origin.Namespace + " alone, and not who calls it from others: run it with -A"
+		return "the run sees namespace " + s.Origin.Namespace + " alone, and not who calls it from others: run it with -A, or with --fix network-policy-missing"
 	}
 	for _, kind := range []cluster.Kind{cluster.Services, cluster.Ingresses, cluster.ValidatingWebhooks, cluster.MutatingWebhooks, cluster.APIServices} {
 		if !s.Known(kind) {
