@@ -82,7 +82,7 @@ func byCustom(a, b string) int {
 	customary := []string{
 		"apiVersion", "kind", "metadata", "alert", "name", "namespace", "labels", "annotations", "type", "spec",
 		"replicas", "scaleTargetRef", "minReplicas", "maxReplicas", "maxUnavailable", "unhealthyPodEvictionPolicy", "podSelector", "policyTypes", "from", "namespaceSelector", "selector", "matchLabels",
-		"maxSkew", "topologyKey", "whenUnsatisfiable", "labelSelector", "weight", "podAffinityTerm", "key", "operator", "values", "requests", "limits", "defaultRequest", "default", "cpu", "memory", "path", "target", "group",
+		"maxSkew", "topologyKey", "whenUnsatisfiable", "labelSelector", "weight", "podAffinityTerm", "key", "operator", "values", "requests", "limits", "defaultRequest", "default", "cpu", "memory", "op", "path", "target", "group",
 		"runAsNonRoot", "runAsUser", "runAsGroup", "seccompProfile", "expr", "for", "summary", "description", "resources", "patches", "mountPath",
 	}
 	rank := func(name string) int {
