@@ -3,6 +3,7 @@ package change
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -63,12 +64,21 @@ func owned(obj *unstructured.Unstructured) map[string]any {
 	meta, _ := obj.Object["metadata"].(map[string]any)
 	kept := map[string]any{}
 	for _, name := range []string{"annotations", "labels"} {
-		if meta[name] != nil {
-			kept[name] = meta[name]
+		if values, ok := meta[name].(map[string]any); ok {
+			kept[name] = withoutCounters(values)
 		}
 	}
 	part["metadata"] = kept
 	return part
+}
+
+// withoutCounters are annotations without those in which controllers and the
+// API server count generations.
+func withoutCounters(annotations map[string]any) map[string]any {
+	kept := maps.Clone(annotations)
+	delete(kept, "deprecated.daemonset.template.generation")
+	delete(kept, "deployment.kubernetes.io/revision")
+	return kept
 }
 
 func diff(path fieldpath.Path, before, after any, touches *[]Touch) {

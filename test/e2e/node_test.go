@@ -62,6 +62,8 @@ func TestRealNode(t *testing.T) {
 	}
 	t.Logf("kubectl prod doctor\n%s", c.kubectl(t, nil, "prod", "doctor").stdout)
 	t.Run("backup-etcd", func(t *testing.T) { backupFromNode(t, c, "e2e-node") })
+	t.Run("harden rolls back what a kubelet shows to be wrong", func(t *testing.T) { brokenByHarden(t, c) })
+	t.Run("harden mends the shop while it answers", func(t *testing.T) { hardenWhileServing(t, c) })
 }
 
 func hasPractice(d *report.Diagnosis, practice string) bool {

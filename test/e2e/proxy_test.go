@@ -23,6 +23,9 @@ import (
 type recorder struct {
 	kubeconfig string
 
+	// between, where set, stands before each request and serves it, or not.
+	between func(request *http.Request, serve func())
+
 	mu       sync.Mutex
 	requests []string // "GET /api/v1/pods?limit=500 application/vnd.kubernetes.protobuf"
 }
@@ -51,6 +54,10 @@ func (c *testCluster) record(t *testing.T) *recorder {
 		r.mu.Lock()
 		r.requests = append(r.requests, request.Method+" "+request.URL.String()+" "+request.Header.Get("Accept"))
 		r.mu.Unlock()
+		if r.between != nil {
+			r.between(request, func() { proxy.ServeHTTP(w, request) })
+			return
+		}
 		proxy.ServeHTTP(w, request)
 	}))
 	t.Cleanup(server.Close)

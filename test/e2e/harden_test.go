@@ -1,0 +1,633 @@
+//go:build e2e
+
+package e2e
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/creack/pty"
+
+	"github.com/kubectl-prod/kubectl-prod/pkg/report"
+)
+
+// TestHarden follows harden over the shop: what it would do, a person's answers
+// at a terminal, everything at once and back, and whatever comes between.
+func TestHarden(t *testing.T) {
+	c := up(t, "e2e-harden")
+	shop, err := filepath.Abs(filepath.Join(root, "examples", "shop"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.must(t, "apply", "-f", shop)
+	eventually(t, time.Minute, c.podsReady(t, "shop"))
+	for _, deployment := range []string{"cart", "frontend", "payments", "worker", "catalogue"} {
+		c.must(t, "rollout", "status", "deployment/"+deployment, "-n", "shop", "--timeout=60s")
+	}
+	h := &hardened{testCluster: c, state: t.TempDir()}
+	t.Run("off a terminal nothing is written and the plan is printed", h.writesNothingUnasked)
+	t.Run("a person's answers are heeded", h.heedsAnswers)
+	t.Run("an edit that cannot be scheduled is rolled back", h.rollsBack)
+	t.Run("somebody who is quicker is seen", h.seesOthers)
+	t.Run("a kill around the write is found by the next run", h.survivesKills)
+	t.Run("what admission refuses is not written", h.heedsAdmission)
+	t.Run("what something else owns gets a patch for Git", h.leavesOwners)
+	t.Run("missing rights are told before the first write", h.tellsRights)
+	t.Run("everything at once, nothing twice, and all of it back", h.allAndBack)
+}
+
+// hardened is the cluster with a journal of its own.
+type hardened struct {
+	*testCluster
+	state string
+}
+
+func (h *hardened) harden(t *testing.T, args ...string) result {
+	t.Helper()
+	return h.kubectl(t, []string{"XDG_STATE_HOME=" + h.state}, append([]string{"prod", "harden"}, args...)...)
+}
+
+// plan is harden's result as data.
+func (h *hardened) plan(t *testing.T, args ...string) (*report.Hardening, result) {
+	t.Helper()
+	r := h.harden(t, append(args, "-o", "json")...)
+	plan := &report.Hardening{}
+	if err := json.Unmarshal([]byte(r.stdout), plan); err != nil {
+		t.Fatalf("exit code %d, no JSON: %v\n%s%s", r.code, err, r.stdout, r.stderr)
+	}
+	return plan, r
+}
+
+// specs are the specs, labels and names of all that harden may write, as bytes.
+func (h *hardened) specs(t *testing.T) map[string]string {
+	t.Helper()
+	out := h.must(t, "get", "deploy,sts,ds,cronjob,pdb,hpa,netpol,limitrange,resourcequota,serviceaccount,namespace", "-A", "-o", "json")
+	var list struct {
+		Items []struct {
+			Kind     string `json:"kind"`
+			Metadata struct {
+				Namespace string            `json:"namespace"`
+				Name      string            `json:"name"`
+				Labels    map[string]string `json:"labels"`
+			} `json:"metadata"`
+			Spec json.RawMessage `json:"spec"`
+		} `json:"items"`
+	}
+	if err := json.Unmarshal([]byte(out), &list); err != nil {
+		t.Fatal(err)
+	}
+	specs := map[string]string{}
+	for _, item := range list.Items {
+		specs[item.Kind+" "+item.Metadata.Namespace+"/"+item.Metadata.Name] = fmt.Sprint(item.Metadata.Labels, string(item.Spec))
+	}
+	return specs
+}
+
+func sameSpecs(t *testing.T, got, want map[string]string) {
+	t.Helper()
+	for name, spec := range want {
+		if got[name] != spec {
+			t.Errorf("%s:\n%s\nwant\n%s", name, got[name], spec)
+		}
+	}
+	for name := range got {
+		if want[name] == "" {
+			t.Errorf("%s is left", name)
+		}
+	}
+}
+
+func (h *hardened) writesNothingUnasked(t *testing.T) {
+	before := h.specs(t)
+	plan, r := h.plan(t)
+	if r.code != 1 || plan.Count(report.Proposed) < 10 || !strings.Contains(r.stderr, "nothing was written: there is no terminal") {
+		t.Errorf("exit code %d, %d proposed: %s", r.code, plan.Count(report.Proposed), r.stderr)
+	}
+	for _, dryRun := range []string{"client", "server"} {
+		if dry, r := h.plan(t, "--dry-run="+dryRun); r.code != 1 || dry.DryRun != dryRun || len(dry.Changes) != len(plan.Changes) {
+			t.Errorf("--dry-run=%s: exit code %d, %d changes, want %d", dryRun, r.code, len(dry.Changes), len(plan.Changes))
+		}
+	}
+	if strings.Contains(r.stdout, "s3cr3t") {
+		t.Error("a password is in the output")
+	}
+	for _, change := range plan.Changes {
+		if change.Object.Namespace == "kube-system" {
+			t.Errorf("the platform's object is not left alone: %+v", change.Object)
+		}
+	}
+	sameSpecs(t, h.specs(t), before)
+	if entries, err := os.ReadDir(filepath.Join(h.state, "kubectl-prod", "harden")); err == nil && len(entries) > 0 {
+		t.Errorf("the journal has %v", entries)
+	}
+}
+
+// session is harden at a terminal.
+type session struct {
+	t       *testing.T
+	tty     *os.File
+	command *exec.Cmd
+
+	mu  sync.Mutex
+	out strings.Builder
+}
+
+func (h *hardened) at(t *testing.T, kubeconfig string, env []string, args ...string) *session {
+	t.Helper()
+	command := exec.Command(h.lookUp(t, "kubectl"), append([]string{"prod", "harden"}, args...)...)
+	command.Env = append(os.Environ(), append([]string{"KUBECONFIG=" + kubeconfig, "PATH=" + h.path, "XDG_STATE_HOME=" + h.state, "NO_COLOR=1", "TERM=xterm"}, env...)...)
+	tty, err := pty.StartWithSize(command, &pty.Winsize{Rows: 50, Cols: 200})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &session{t: t, tty: tty, command: command}
+	go func() {
+		buffer := make([]byte, 4096)
+		for {
+			n, err := tty.Read(buffer)
+			s.mu.Lock()
+			s.out.Write(buffer[:n])
+			s.mu.Unlock()
+			if err != nil {
+				return // the terminal closes with the program
+			}
+		}
+	}()
+	t.Cleanup(func() { _ = tty.Close() })
+	return s
+}
+
+func (s *session) said() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.out.String()
+}
+
+const prompt = "make this change? [y,n,a,s,e,q,?] "
+
+// answer waits for the prompt that ends what was said, and answers it.
+func (s *session) answer(text string) {
+	s.t.Helper()
+	s.await(prompt)
+	s.mu.Lock()
+	s.out.Reset()
+	s.mu.Unlock()
+	if _, err := io.WriteString(s.tty, text+"\n"); err != nil {
+		s.t.Fatal(err)
+	}
+}
+
+func (s *session) await(text string) {
+	s.t.Helper()
+	eventually(s.t, time.Minute, func() error {
+		if !strings.Contains(s.said(), text) {
+			return fmt.Errorf("waiting for %q in:\n%s", text, s.said())
+		}
+		return nil
+	})
+}
+
+// end waits for the program's end.
+func (s *session) end() int {
+	s.t.Helper()
+	done := make(chan struct{})
+	go func() { _ = s.command.Wait(); close(done) }()
+	select {
+	case <-done:
+	case <-time.After(2 * time.Minute):
+		s.t.Fatalf("it does not end:\n%s", s.said())
+	}
+	return s.command.ProcessState.ExitCode()
+}
+
+func (h *hardened) heedsAnswers(t *testing.T) {
+	before := h.specs(t)
+	s := h.at(t, h.kubeconfig, nil, "deployment/cart", "-n", "shop", "--fix", "service-account-default,spread-unset,graceful-shutdown-missing", "--soak", "0s")
+	s.await("change 1 of 3")
+	s.answer("?")
+	s.await("e  edit it first")
+	s.answer("y")
+	s.await("change 2 of 3")
+	s.answer("")
+	s.await("change 3 of 3")
+	s.answer("y")
+	s.await("written: shop/deployment.apps/cart")
+	if code := s.end(); code != 1 {
+		t.Errorf("exit code %d", code)
+	}
+	eventually(t, 10*time.Second, func() error {
+		if !strings.Contains(s.said(), "2 applied, 1 skipped") {
+			return fmt.Errorf("no summary:\n%s", s.said())
+		}
+		return nil
+	})
+	if revision := h.must(t, "get", "deployment", "cart", "-n", "shop", "-o", `jsonpath={.metadata.annotations.deployment\.kubernetes\.io/revision}`); revision != "2" {
+		t.Errorf("two changes of one workload were not one rollout: revision %s", revision)
+	}
+	history := h.harden(t, "history")
+	if !strings.Contains(history.stdout, "verified") || strings.Count(history.stdout, "\n") != 2 {
+		t.Errorf("history:\n%s", history.stdout)
+	}
+	if r := h.harden(t, "undo", "--last"); r.code != 0 || !strings.Contains(r.stderr, "undone: shop/deployment.apps/cart") {
+		t.Errorf("exit code %d: %s%s", r.code, r.stdout, r.stderr)
+	}
+	sameSpecs(t, h.specs(t), before)
+	if r := h.harden(t, "undo", "--last"); r.code != 2 || !strings.Contains(r.stderr, "there is no change to this cluster to take back") {
+		t.Errorf("exit code %d: %s", r.code, r.stderr)
+	}
+}
+
+func (h *hardened) rollsBack(t *testing.T) {
+	before := h.specs(t)
+	s := h.at(t, h.kubeconfig, []string{"EDITOR=sed -i 's/automountServiceAccountToken: .*/nodeSelector: {nowhere: here}/'", "KUBE_EDITOR="}, "deployment/cart", "-n", "shop", "--fix", "service-account-default", "--soak", "0s")
+	s.answer("e")
+	s.await("+        nowhere: here")
+	s.answer("y")
+	if code := s.end(); code != 1 {
+		t.Errorf("exit code %d", code)
+	}
+	for _, want := range []string{"Unschedulable", "rolled back: everything is as it was before", "1 rolled back"} {
+		s.await(want)
+	}
+	sameSpecs(t, h.specs(t), before)
+}
+
+func (h *hardened) seesOthers(t *testing.T) {
+	s := h.at(t, h.kubeconfig, nil, "deployment/worker", "-n", "shop", "--fix", "graceful-shutdown-missing,spread-unset", "--soak", "0s")
+	s.await(prompt)
+	h.must(t, "patch", "deployment", "worker", "-n", "shop", "--type=merge", "-p",
+		`{"spec":{"template":{"spec":{"topologySpreadConstraints":[{"maxSkew":2,"topologyKey":"kubernetes.io/hostname","whenUnsatisfiable":"ScheduleAnyway"}]}}}}`)
+	h.must(t, "rollout", "status", "deployment/worker", "-n", "shop", "--timeout=60s")
+	s.answer("y")
+	s.await("has been changed meanwhile; here it is anew")
+	s.await("was last set by kubectl-patch")
+	s.answer("n")
+	if code := s.end(); code != 1 {
+		t.Errorf("exit code %d", code)
+	}
+	h.must(t, "patch", "deployment", "worker", "-n", "shop", "--type=json", "-p", `[{"op":"remove","path":"/spec/template/spec/topologySpreadConstraints"}]`)
+	h.must(t, "rollout", "status", "deployment/worker", "-n", "shop", "--timeout=60s")
+}
+
+// survivesKills kills harden before its write reaches the server, and after.
+func (h *hardened) survivesKills(t *testing.T) {
+	for _, served := range []bool{false, true} {
+		before := h.specs(t)
+		recorder := h.record(t)
+		var once sync.Once
+		processes := make(chan *os.Process, 1)
+		recorder.between = func(request *http.Request, serve func()) {
+			if request.Method != http.MethodPatch || request.URL.Query().Has("dryRun") {
+				serve()
+				return
+			}
+			once.Do(func() {
+				if served {
+					serve()
+				}
+				_ = (<-processes).Kill()
+			})
+		}
+		s := h.at(t, recorder.kubeconfig, nil, "deployment/cart", "-n", "shop", "--fix", "service-account-default", "--yes", "--soak", "0s")
+		processes <- s.command.Process // kubectl becomes the plugin: the same process
+		if code := s.end(); code != -1 {
+			t.Fatalf("it was not killed: exit code %d\n%s", code, s.said())
+		}
+		if history := h.harden(t, "history"); !strings.Contains(history.stdout, "intended") {
+			t.Errorf("the journal does not have the write:\n%s", history.stdout)
+		}
+		if !served {
+			r := h.harden(t, "deployment/cart", "-n", "shop", "--fix", "graceful-shutdown-missing", "--yes", "--soak", "0s")
+			if r.code != 0 || !strings.Contains(r.stderr, "which was interrupted: everything is as it was before it") {
+				t.Errorf("exit code %d: %s", r.code, r.stderr)
+			}
+			if r := h.harden(t, "undo", "--last"); r.code != 0 {
+				t.Errorf("exit code %d: %s", r.code, r.stderr)
+			}
+		} else {
+			s := h.at(t, h.kubeconfig, nil, "deployment/cart", "-n", "shop", "--fix", "graceful-shutdown-missing", "--soak", "0s")
+			s.await("was interrupted, and nobody has seen what came of it")
+			if _, err := io.WriteString(s.tty, "u\n"); err != nil {
+				t.Fatal(err)
+			}
+			s.await("undone: shop/deployment.apps/cart")
+			s.answer("n")
+			s.end()
+		}
+		sameSpecs(t, h.specs(t), before)
+		h.must(t, "rollout", "status", "deployment/cart", "-n", "shop", "--timeout=60s")
+	}
+}
+
+const denyWrites = `
+apiVersion: admissionregistration.k8s.io/v1
+kind: ValidatingAdmissionPolicy
+metadata: {name: harden-%[1]s}
+spec:
+  failurePolicy: Fail
+  matchConstraints:
+    resourceRules:
+    - {apiGroups: [apps], apiVersions: [v1], operations: [UPDATE], resources: [deployments]}
+  validations:
+  - {expression: %[2]q, message: frozen until Monday}
+---
+apiVersion: admissionregistration.k8s.io/v1
+kind: ValidatingAdmissionPolicyBinding
+metadata: {name: harden-%[1]s}
+spec: {policyName: harden-%[1]s, validationActions: [Deny]}
+`
+
+func (h *hardened) heedsAdmission(t *testing.T) {
+	before := h.specs(t)
+	fix := []string{"deployment/cart", "-n", "shop", "--fix", "service-account-default", "--yes", "--soak", "0s"}
+	h.must(t, "create", "quota", "small", "-n", "shop", "--hard=pods=1")
+	eventually(t, 30*time.Second, func() error {
+		plan, _ := h.plan(t, "deployment/cart", "-n", "shop", "--fix", "service-account-default")
+		if !strings.Contains(plan.Changes[0].StateReason, "exceeded quota: small") {
+			return errNotYet(plan.Changes[0].StateReason)
+		}
+		return nil
+	})
+	if plan, r := h.plan(t, fix...); r.code != 1 || plan.Changes[0].State != report.Refused {
+		t.Errorf("exit code %d: %s %s", r.code, plan.Changes[0].State, plan.Changes[0].StateReason)
+	}
+	h.must(t, "delete", "quota", "small", "-n", "shop")
+
+	// A policy that speaks up at the write alone, as a webhook with a state would.
+	for name, expression := range map[string]string{"always": "false", "late": "request.dryRun == true"} {
+		policy := filepath.Join(t.TempDir(), "policy.yaml")
+		writeFile(t, policy, fmt.Sprintf(denyWrites, name, expression))
+		h.must(t, "apply", "-f", policy)
+		eventually(t, 30*time.Second, func() error {
+			if r := h.kubectl(t, nil, "annotate", "deployment", "worker", "-n", "shop", "--overwrite", "probe="+fmt.Sprint(time.Now().UnixNano())); !strings.Contains(r.stderr, "frozen until Monday") {
+				return errNotYet(r.stderr)
+			}
+			return nil
+		})
+		plan, r := h.plan(t, fix...)
+		if c := plan.Changes[0]; r.code != 1 || c.State != report.Refused || !strings.Contains(c.StateReason, "frozen until Monday") {
+			t.Errorf("%s: exit code %d: %s %s", name, r.code, c.State, c.StateReason)
+		}
+		h.must(t, "delete", "-f", policy)
+		eventually(t, 30*time.Second, func() error {
+			if r := h.kubectl(t, nil, "annotate", "deployment", "worker", "-n", "shop", "--overwrite", "probe-"); r.code != 0 {
+				return errNotYet(r.stderr)
+			}
+			return nil
+		})
+	}
+	sameSpecs(t, h.specs(t), before)
+}
+
+func (h *hardened) leavesOwners(t *testing.T) {
+	h.must(t, "annotate", "deployment", "worker", "-n", "shop", "argocd.argoproj.io/tracking-id=shop:apps/Deployment:shop/worker")
+	plan, r := h.plan(t, "deployment/worker", "-n", "shop", "--yes")
+	if r.code != 1 || plan.Count(report.Applied) > 0 || len(plan.Changes) == 0 {
+		t.Errorf("exit code %d: %+v", r.code, plan.Changes)
+	}
+	for _, c := range plan.Changes {
+		if !strings.HasPrefix(c.StateReason, "Argo CD (annotation argocd.argoproj.io/tracking-id") || len(c.Writes) == 0 || !strings.Contains(c.Writes[0].Patch, "kind: ") {
+			t.Errorf("%s: %s %+v", c.Practice, c.StateReason, c.Writes)
+		}
+	}
+	h.must(t, "annotate", "deployment", "worker", "-n", "shop", "argocd.argoproj.io/tracking-id-")
+}
+
+func (h *hardened) tellsRights(t *testing.T) {
+	h.must(t, "create", "clusterrole", "reader", "--verb=get,list", "--resource=*.*")
+	h.must(t, "create", "clusterrolebinding", "reader", "--clusterrole=reader", "--user=reader")
+	plan, r := h.plan(t, "-n", "shop", "--fix", "service-account-default,pdb-missing", "--yes", "--as", "reader")
+	if r.code != 1 || len(plan.Changes) == 0 || plan.Count(report.Refused) != len(plan.Changes) {
+		t.Fatalf("exit code %d: %+v\n%s", r.code, plan.Changes, r.stderr)
+	}
+	for _, c := range plan.Changes {
+		kind := strings.ToLower(c.Object.Kind) + ".batch"
+		if c.Object.APIVersion == "apps/v1" {
+			kind = strings.ToLower(c.Object.Kind) + ".apps"
+		}
+		want := "you may not patch " + kind + " in shop"
+		if c.Practice == "pdb-missing" {
+			want = "you may not create poddisruptionbudget.policy in shop, nor delete poddisruptionbudget.policy in shop"
+		}
+		if c.StateReason != want {
+			t.Errorf("%s: %s", c.Practice, c.StateReason)
+		}
+	}
+}
+
+// allAndBack runs harden until it has nothing left, and takes it all back.
+func (h *hardened) allAndBack(t *testing.T) {
+	before := h.specs(t)
+	scoreBefore, _ := h.doctor(t, nil)
+	h.until(t, "--soak", "0s")
+	scoreAfter, _ := h.doctor(t, nil)
+	if *scoreAfter.Score.Percent <= *scoreBefore.Score.Percent {
+		t.Errorf("doctor's score was %d and is %d", *scoreBefore.Score.Percent, *scoreAfter.Score.Percent)
+	}
+	t.Logf("doctor's score: %d before, %d after", *scoreBefore.Score.Percent, *scoreAfter.Score.Percent)
+	h.eachReady(t)
+	if r := h.harden(t, "undo", "--all"); r.code != 0 {
+		t.Fatalf("exit code %d: %s", r.code, r.stderr)
+	}
+	sameSpecs(t, h.specs(t), before)
+	h.eachReady(t)
+}
+
+// until runs harden --yes until it proposes nothing more.
+func (h *hardened) until(t *testing.T, args ...string) {
+	t.Helper()
+	applied := 0
+	for range 5 {
+		plan, r := h.plan(t, append(args, "--yes")...)
+		applied += plan.Count(report.Applied)
+		for _, c := range plan.Changes {
+			if c.State != report.Applied {
+				t.Errorf("%s on %s: %s: %s", c.Practice, c.Object, c.State, c.StateReason)
+			}
+		}
+		if len(plan.Changes) == 0 {
+			t.Logf("%d changes applied; nothing safe was proposed for:", applied)
+			for _, u := range plan.Unsafe {
+				t.Logf("  %s on %s: %s", u.Practice, u.Object, u.Reason)
+			}
+			if r.code != 0 {
+				t.Errorf("exit code %d with nothing left", r.code)
+			}
+			return
+		}
+		if t.Failed() {
+			t.Fatalf("%s", r.stderr)
+		}
+	}
+	t.Error("it proposes more and more")
+}
+
+// eachReady holds that all workloads have all their pods ready.
+func (h *hardened) eachReady(t *testing.T) {
+	t.Helper()
+	for _, kind := range []string{"deployment", "statefulset", "daemonset"} {
+		for name := range strings.FieldsSeq(h.must(t, "get", kind, "-n", "shop", "-o", "name")) {
+			if r := h.kubectl(t, nil, "rollout", "status", name, "-n", "shop", "--timeout=60s"); r.code != 0 {
+				t.Errorf("%s: %s%s", name, r.stdout, r.stderr)
+			}
+		}
+	}
+}
+
+// prober asks Services without a pause, and counts who does not answer.
+type prober struct {
+	stop chan struct{}
+	done sync.WaitGroup
+
+	mu     sync.Mutex
+	asked  map[string]int
+	failed map[string][]string
+}
+
+// probe asks the Services of a namespace that answer now.
+func (c *testCluster) probe(t *testing.T, namespace string) *prober {
+	t.Helper()
+	p := &prober{stop: make(chan struct{}), asked: map[string]int{}, failed: map[string][]string{}}
+	out := c.must(t, "get", "services", "-n", namespace, "-o", `jsonpath={range .items[*]}{.metadata.name} {.spec.clusterIP} {.spec.ports[0].port}{"\n"}{end}`)
+	for line := range strings.Lines(out) {
+		fields := strings.Fields(line)
+		if len(fields) != 3 || fields[1] == "None" {
+			continue
+		}
+		name, url := fields[0], "http://"+fields[1]+":"+fields[2]+"/healthz"
+		if err := ask(url); err != nil {
+			t.Logf("Service %s does not answer before anything is changed: %v", name, err)
+			continue
+		}
+		p.done.Go(func() { p.run(name, url) })
+	}
+	return p
+}
+
+// ask makes one request on a connection of its own, as a new client would.
+func ask(url string) error {
+	client := http.Client{Timeout: 5 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
+	response, err := client.Get(url)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = response.Body.Close() }()
+	if response.StatusCode != http.StatusOK {
+		return fmt.Errorf("status %d", response.StatusCode)
+	}
+	return nil
+}
+
+func (p *prober) run(name, url string) {
+	for {
+		select {
+		case <-p.stop:
+			return
+		case <-time.After(20 * time.Millisecond):
+		}
+		err := ask(url)
+		p.mu.Lock()
+		p.asked[name]++
+		if err != nil {
+			p.failed[name] = append(p.failed[name], time.Now().Format(time.TimeOnly)+" "+err.Error())
+		}
+		p.mu.Unlock()
+	}
+}
+
+// end stops the prober; every request was to be answered.
+func (p *prober) end(t *testing.T) {
+	t.Helper()
+	close(p.stop)
+	p.done.Wait()
+	for name, asked := range p.asked {
+		t.Logf("Service %s: %d requests, %d not answered", name, asked, len(p.failed[name]))
+		if len(p.failed[name]) > 0 {
+			t.Errorf("Service %s: %d of %d requests were not answered: %v", name, len(p.failed[name]), asked, p.failed[name])
+		}
+	}
+	if len(p.asked) == 0 {
+		t.Error("no Service was asked")
+	}
+}
+
+// hardenWhileServing mends the shop where its containers really run, while its
+// Services are asked all the time, and takes everything back.
+func hardenWhileServing(t *testing.T, c *testCluster) {
+	h := &hardened{testCluster: c, state: t.TempDir()}
+	before, score := h.specs(t), *h.score(t)
+	prober := c.probe(t, "shop")
+	applied := 0
+	for run := 1; ; run++ {
+		plan, r := h.plan(t, "-n", "shop", "--yes", "--soak", "2s")
+		if r.code > 1 {
+			t.Fatalf("exit code %d: %s", r.code, r.stderr)
+		}
+		applied += plan.Count(report.Applied)
+		for _, c := range plan.Changes {
+			if c.State != report.Applied {
+				t.Logf("run %d: %s on %s: %s: %s", run, c.Practice, c.Object, c.State, c.StateReason)
+			}
+			if c.State == report.Stuck || c.State == report.Unverified {
+				t.Errorf("%s on %s is left in between: %s", c.Practice, c.Object, c.StateReason)
+			}
+		}
+		if plan.Count(report.Applied) == 0 {
+			break
+		}
+		if run == 5 {
+			t.Fatal("it proposes more and more")
+		}
+	}
+	prober.end(t)
+	if after := *h.score(t); after <= score {
+		t.Errorf("doctor's score was %d and is %d", score, after)
+	} else {
+		t.Logf("%d changes applied; doctor's score: %d before, %d after", applied, score, after)
+	}
+	if r := h.harden(t, "undo", "--all"); r.code != 0 {
+		t.Fatalf("exit code %d: %s", r.code, r.stderr)
+	}
+	sameSpecs(t, h.specs(t), before)
+}
+
+func (h *hardened) score(t *testing.T) *int {
+	t.Helper()
+	d, _ := h.doctor(t, nil, "-n", "shop")
+	return d.Score.Percent
+}
+
+// brokenByHarden are edits that only a real kubelet shows to be wrong: each is
+// rolled back.
+func brokenByHarden(t *testing.T, c *testCluster) {
+	h := &hardened{testCluster: c, state: t.TempDir()}
+	before := h.specs(t)
+	const opening = "EDITOR=sed -i 's/automountServiceAccountToken: .*/"
+	for name, test := range map[string]struct{ edit, want string }{
+		"an image that needs root":   {"securityContext: {runAsNonRoot: true, runAsUser: 0}", "CreateContainerConfigError"},
+		"a memory limit that is low": {"containers: [{name: cart, resources: {requests: {memory: 600Ki}, limits: {memory: 600Ki}}}]", "rolled back"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := h.at(t, h.kubeconfig, []string{opening + test.edit + "/'", "KUBE_EDITOR="}, "deployment/cart", "-n", "shop", "--fix", "service-account-default", "--soak", "2s", "--timeout", "90s")
+			s.answer("e")
+			s.answer("y")
+			s.await(test.want)
+			if code := s.end(); code != 1 {
+				t.Errorf("exit code %d\n%s", code, s.said())
+			}
+			s.await("1 rolled back")
+			t.Logf("%s", s.said())
+			sameSpecs(t, h.specs(t), before)
+			c.must(t, "rollout", "status", "deployment/cart", "-n", "shop", "--timeout=60s")
+		})
+	}
+}
