@@ -26,8 +26,11 @@ type draft struct {
 	// before is the object as it was read, nil for a new one; after is what the
 	// API server says it would be.
 	before, after *unstructured.Unstructured
-	touches       []change.Touch // of before, to after
-	reread        int            // how often it was read anew
+	// about is before or, of a new object, the object that the finding is about;
+	// nil where that is the cluster.
+	about   *unstructured.Unstructured
+	touches []change.Touch // of before, to after
+	reread  int            // how often it was read anew
 }
 
 func (d *draft) creates() bool { return d.before == nil }
@@ -172,6 +175,7 @@ func (r *Run) owned(ctx context.Context, item *Item, d *draft, t *trial) error {
 			return err
 		}
 	}
+	d.about = about
 	owner := r.ownerOf(ctx, about)
 	t.owner = owner
 	switch {
@@ -188,19 +192,19 @@ func (r *Run) owned(ctx context.Context, item *Item, d *draft, t *trial) error {
 
 // tryOne asks the API server to try one draft, and puts its answer into it.
 func (r *Run) tryOne(ctx context.Context, item *Item, d *draft, t *trial) error {
-	if !d.creates() {
-		if rolls(d.before) && touchesTemplate(d.before, d.touches) {
-			s, err := stateOf(d.before)
-			if err != nil {
-				return err
-			}
-			if unfit := s.unfit(item.Practice.Now); unfit != "" {
-				return refuse("%s", unfit)
-			}
+	// What comes of a change, or of a budget or an autoscaler beside it, can be
+	// seen only on what is well.
+	if d.about != nil && rolls(d.about) && (d.creates() || touchesTemplate(d.before, d.touches)) {
+		s, err := stateOf(d.about)
+		if err != nil {
+			return err
 		}
-		if holdsSecrets(d) {
-			return refuse("it changes a value that may be a secret, and the journal must not hold one")
+		if unfit := s.unfit(item.Practice.Now); unfit != "" {
+			return refuse("%s", unfit)
 		}
+	}
+	if holdsSecrets(d) {
+		return refuse("it changes a value that may be a secret, and the journal must not hold one")
 	}
 	if r.DryRun == "client" {
 		return nil
@@ -232,6 +236,9 @@ func (r *Run) tryOne(ctx context.Context, item *Item, d *draft, t *trial) error 
 		return refuse("the API server, or a webhook of it, takes the change back")
 	}
 	if touchesTemplate(d.before, d.touches) {
+		if rolls(d.before) && endsAbruptly(d.before) {
+			t.notes = append(t.notes, "the pods that run now have no preStop hook: while they are replaced some requests may go unanswered, as in every rollout of it so far")
+		}
 		return r.preflight(ctx, d, t)
 	}
 	return nil

@@ -183,6 +183,17 @@ func touchesTemplate(obj *unstructured.Unstructured, touches []change.Touch) boo
 	})
 }
 
+// endsAbruptly reports whether a container that serves a port is told to end at
+// the same moment as those who send it requests are.
+func endsAbruptly(obj *unstructured.Unstructured) bool {
+	containers, _, _ := unstructured.NestedSlice(obj.Object, append(templatePath(obj), "spec", "containers")...)
+	return slices.ContainsFunc(containers, func(container any) bool {
+		fields, _ := container.(map[string]any)
+		_, hooked, _ := unstructured.NestedMap(fields, "lifecycle", "preStop")
+		return fields["ports"] != nil && !hooked
+	})
+}
+
 // podOf is a pod as the object's controller would make it; nil where it makes
 // none.
 func podOf(obj *unstructured.Unstructured) *unstructured.Unstructured {
