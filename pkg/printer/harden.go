@@ -273,7 +273,7 @@ func (o Options) HardenSummary(w io.Writer, h *report.Hardening) error {
 		}
 	}
 	if len(written) > 0 {
-		fmt.Fprintf(w, "\nto take it back: kubectl prod harden undo --all, or one change: kubectl prod harden undo %s\n", written[len(written)-1])
+		fmt.Fprintf(w, "\nto take it back, all or one:\n  kubectl prod harden undo --all\n  kubectl prod harden undo %s\n", written[len(written)-1])
 	}
 	return nil
 }
