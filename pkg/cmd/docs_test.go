@@ -18,9 +18,30 @@ import (
 	"github.com/kubectl-prod/kubectl-prod/pkg/practice/catalogue"
 )
 
-// command finds `kubectl prod …` in a document: up to the end of the line or of
-// the code it stands in, or to what a shell would take for its own.
-var command = regexp.MustCompile("kubectl prod ([a-z][^`\n|>#;&)\"]*)")
+// command finds `kubectl prod …` in code: up to its end, or to what a shell would
+// take for its own. What is quoted is one word.
+func command() *regexp.Regexp {
+	return regexp.MustCompile("kubectl prod ([a-z][^\n|>;&)\"]*)")
+}
+
+// code is what a page has between backticks and in blocks of code.
+func code(page string) []string {
+	fence := "```"
+	var all []string
+	for i, part := range strings.Split(page, fence) {
+		if i%2 == 1 {
+			// A command goes on after a backslash at the line's end.
+			all = append(all, strings.ReplaceAll(part, "\\\n", " "))
+			continue
+		}
+		for i, span := range strings.Split(part, "`") {
+			if i%2 == 1 {
+				all = append(all, span)
+			}
+		}
+	}
+	return all
+}
 
 // TestEveryCommandInTheDocsIsOne holds that each command that a page names is
 // there, with its flags, arguments and practices.
@@ -31,16 +52,18 @@ func TestEveryCommandInTheDocsIsOne(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		// A command goes on after a backslash at the line's end.
-		joined := strings.ReplaceAll(string(text), "\\\n", " ")
-		for _, match := range command.FindAllStringSubmatch(joined, -1) {
-			words := strings.Fields(match[1])
-			if !isCommand(words[0]) {
-				continue // prose: "kubectl prod is …"
-			}
-			found++
-			if err := parses(words); err != nil {
-				t.Errorf("%s: kubectl prod %s: %v", page, strings.Join(words, " "), err)
+		quoted := regexp.MustCompile(`'[^'\n]*'`)
+		comment := regexp.MustCompile(`(?m)(^|\s)#.*$`)
+		for _, span := range code(string(text)) {
+			for _, match := range command().FindAllStringSubmatch(comment.ReplaceAllString(quoted.ReplaceAllString(span, "QUOTED"), ""), -1) {
+				words := strings.Fields(match[1])
+				if !isCommand(words[0]) {
+					continue // a line of output: "kubectl prod v1.2.3 …"
+				}
+				found++
+				if err := parses(words); err != nil {
+					t.Errorf("%s: kubectl prod %s: %v", page, strings.Join(words, " "), err)
+				}
 			}
 		}
 	}

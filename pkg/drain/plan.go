@@ -307,10 +307,10 @@ func succeedingPlan(q Question, check *report.DrainCheck) string {
 	o := q.Options
 	for _, b := range check.Blockers {
 		if b.Kind == "flag" {
-			switch {
-			case b.Message == "cannot delete "+daemonSetFatal:
+			switch b.Message {
+			case "cannot delete " + daemonSetFatal:
 				o.IgnoreDaemonSets = true
-			case b.Message == "cannot delete "+localStorageFatal:
+			case "cannot delete " + localStorageFatal:
 				o.DeleteEmptyDirData = true
 			default:
 				o.Force = true

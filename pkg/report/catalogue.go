@@ -21,18 +21,18 @@ type Practice struct {
 	// Optional practices are judged only when --check names their ID.
 	Optional bool `json:"optional"`
 	// LiveOnly practices cannot be judged from manifests.
-	LiveOnly bool     `json:"liveOnly"`
-	Reason   string   `json:"reason"`
-	Judged   string   `json:"judged"`
-	Fix      string   `json:"fix"`
+	LiveOnly bool   `json:"liveOnly"`
+	Reason   string `json:"reason"`
+	Judged   string `json:"judged"`
+	Fix      string `json:"fix"`
 	// Harden says what `kubectl prod harden` writes, and when it refuses; empty
 	// where it has no remedy.
 	Harden string `json:"harden,omitempty"`
 	// HardenOptIn remedies are offered only when --fix names the practice, and
 	// HardenManifestsOnly ones with -f and -k alone.
-	HardenOptIn         bool `json:"hardenOptIn,omitempty"`
-	HardenManifestsOnly bool `json:"hardenManifestsOnly,omitempty"`
-	Reads    []string `json:"reads"`
+	HardenOptIn         bool     `json:"hardenOptIn,omitempty"`
+	HardenManifestsOnly bool     `json:"hardenManifestsOnly,omitempty"`
+	Reads               []string `json:"reads"`
 	// Thresholds are the numbers that it judges by and that a team may change.
 	Thresholds []Threshold `json:"thresholds,omitempty"`
 	Sources    []string    `json:"sources"`

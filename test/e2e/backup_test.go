@@ -95,7 +95,7 @@ func (c *testCluster) objects(t *testing.T, revision int64) map[string]string {
 		if err != nil {
 			t.Fatal(err)
 		}
-		defer response.Body.Close()
+		defer func() { _ = response.Body.Close() }()
 		if response.StatusCode == http.StatusOK {
 			if err := json.NewDecoder(response.Body).Decode(into); err != nil {
 				t.Fatalf("%s: %v", path, err)
@@ -138,7 +138,7 @@ func (c *testCluster) objects(t *testing.T, revision int64) map[string]string {
 
 // restored brings up a fresh control plane from a snapshot, with the certificates
 // and keys of the cluster that it was taken of: what an operator has kept apart.
-func restored(t *testing.T, c *testCluster, from, name, snapshot string) *testCluster {
+func restored(t *testing.T, from, name, snapshot string) *testCluster {
 	t.Helper()
 	tool, err := filepath.Abs(filepath.Join(root, "bin", "test-cluster"))
 	if err != nil {
@@ -158,7 +158,7 @@ func exchange(t *testing.T, from, to, snapshot string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer in.Close()
+	defer func() { _ = in.Close() }()
 	out, err := os.OpenFile(to, os.O_CREATE|os.O_WRONLY, 0o600)
 	if err != nil {
 		t.Fatal(err)
@@ -242,7 +242,7 @@ func TestBackup(t *testing.T) {
 		dir := t.TempDir()
 		b := c.backup(t, dir, etcd...)
 		before := c.objects(t, b.Snapshot.Revision)
-		again := restored(t, c, "e2e-backup", "e2e-restored", filepath.Join(dir, b.Name))
+		again := restored(t, "e2e-backup", "e2e-restored", filepath.Join(dir, b.Name))
 		sameObjects(t, before, again.objects(t, b.Snapshot.Revision))
 	})
 	t.Run("doctor sees the record", func(t *testing.T) {
@@ -337,12 +337,12 @@ func newCutter(t *testing.T, port int, after int64, cuts int32) (endpoint string
 				return
 			}
 			go func() {
-				defer client.Close()
+				defer func() { _ = client.Close() }()
 				server, err := net.Dial("tcp", fmt.Sprintf("127.0.0.1:%d", port))
 				if err != nil {
 					return
 				}
-				defer server.Close()
+				defer func() { _ = server.Close() }()
 				go func() { _, _ = io.Copy(server, client) }()
 				if n, _ := io.CopyN(client, server, after); n == after && left.Add(-1) >= 0 {
 					return
@@ -389,7 +389,7 @@ func backupFromNode(t *testing.T, c *testCluster, name string) {
 		}
 	})
 	t.Run("the snapshot becomes the cluster again", func(t *testing.T) {
-		again := restored(t, c, name, "e2e-node-restored", filepath.Join(dir, b.Name))
+		again := restored(t, name, "e2e-node-restored", filepath.Join(dir, b.Name))
 		sameObjects(t, before, again.objects(t, b.Snapshot.Revision))
 	})
 }

@@ -218,20 +218,20 @@ func merged(node any, path fieldpath.Path, value any) any {
 func jsonPatch(c change.Change) ([]byte, error) {
 	var operations []any
 	for _, edit := range c.Edits {
-		pointer := ""
+		var pointer strings.Builder
 		for i, step := range edit.Path {
 			switch {
 			case step.FieldName != nil:
-				pointer += "/" + strings.NewReplacer("~", "~0", "/", "~1").Replace(*step.FieldName)
+				pointer.WriteString("/" + strings.NewReplacer("~", "~0", "/", "~1").Replace(*step.FieldName))
 			case i == len(edit.Path)-1 && edit.Value != nil:
-				pointer += "/-"
+				pointer.WriteString("/-")
 			default:
 				return nil, fmt.Errorf("%s: a patch for Git cannot tell the items of %s apart: edit it by hand", c.Object, edit.Path[:i])
 			}
 		}
-		operation := map[string]any{"op": "add", "path": pointer, "value": edit.Value}
+		operation := map[string]any{"op": "add", "path": pointer.String(), "value": edit.Value}
 		if edit.Value == nil {
-			operation = map[string]any{"op": "remove", "path": pointer}
+			operation = map[string]any{"op": "remove", "path": pointer.String()}
 		}
 		operations = append(operations, operation)
 	}

@@ -291,7 +291,7 @@ func (f *file) insert(at place, parent, key, node *yaml.Node, rest fieldpath.Pat
 	missing := &unstructured.Unstructured{Object: map[string]any{}}
 	path := rest
 	if rest[0].Key != nil { // an item of a list: it stands in a field, to be built
-		path = append(fieldpath.Path{{FieldName: ptr("list")}}, rest...)
+		path = append(fieldpath.Path{{FieldName: new("list")}}, rest...)
 	}
 	if err := (change.Change{Edits: []change.Edit{{Path: path, Value: value}}}).ApplyTo(missing); err != nil {
 		return err
@@ -312,8 +312,6 @@ func (f *file) insert(at place, parent, key, node *yaml.Node, rest fieldpath.Pat
 	}
 	return fmt.Errorf("%s has no place there", rest)
 }
-
-func ptr[T any](v T) *T { return &v }
 
 // addKey adds a key to a mapping: at its end, or where people write it.
 func (f *file) addKey(at place, node *yaml.Node, name string, value any) error {

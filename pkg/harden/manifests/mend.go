@@ -171,10 +171,7 @@ func (m *mending) load() error {
 // since what is proposed next may rest on what was written.
 func (m *mending) practice(p practice.Practice) (wrote bool, err error) {
 	for {
-		some, refused, err := m.pass(p)
-		if err != nil {
-			return wrote, err
-		}
+		some, refused := m.pass(p)
 		if !some {
 			m.refused = append(slices.DeleteFunc(m.refused, func(r Refused) bool { return r.Practice == p.ID }), refused...)
 			return wrote, nil
@@ -186,7 +183,7 @@ func (m *mending) practice(p practice.Practice) (wrote bool, err error) {
 	}
 }
 
-func (m *mending) pass(p practice.Practice) (wrote bool, refused []Refused, err error) {
+func (m *mending) pass(p practice.Practice) (wrote bool, refused []Refused) {
 	touched := map[cluster.Ref]bool{}
 	for _, found := range practice.Evaluate(m.snapshot, []practice.Practice{p}, m.run.Scope).Findings {
 		f := practice.FindingOf(found)
@@ -221,7 +218,7 @@ func (m *mending) pass(p practice.Practice) (wrote bool, refused []Refused, err 
 			wrote = true
 		}
 	}
-	return wrote, refused, nil
+	return wrote, refused
 }
 
 // write makes changes that belong together: in all of their files, or none.
