@@ -43,7 +43,7 @@ cluster-unit: ## Test the parts of the test cluster that need no cluster
 
 .PHONY: e2e
 e2e: build $(CLUSTER) ## Run the built binary through a real kubectl on real clusters
-	go test -tags e2e -count=1 -timeout 40m -v ./test/e2e/...
+	go test -tags e2e -count=1 -timeout 60m -parallel 8 -v ./test/e2e/...
 
 .PHONY: differential
 differential: build $(CLUSTER) ## Hold drain-check against real drains of random clusters (SEEDS=200)
