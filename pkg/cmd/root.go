@@ -68,7 +68,8 @@ func NewCommand(streams genericiooptions.IOStreams, info version.Info) *cobra.Co
 
 doctor finds what is not production-grade, and what is on fire. It reads the
 current context and changes nothing. harden mends it, one reviewed change at a
-time. drain-check says what a drain would do, before anyone does it.
+time. backup-etcd saves the cluster and proves the save. drain-check says what a
+drain would do, before anyone does it.
 
 Flags go after "kubectl prod": kubectl refuses flags before a plugin's name.`,
 		Annotations:                map[string]string{cobra.CommandDisplayNameAnnotation: "kubectl prod"},
