@@ -64,6 +64,31 @@ func TestRealNode(t *testing.T) {
 	t.Run("backup-etcd", func(t *testing.T) { backupFromNode(t, c, "e2e-node") })
 	t.Run("harden rolls back what a kubelet shows to be wrong", func(t *testing.T) { brokenByHarden(t, c) })
 	t.Run("harden mends the shop while it answers", func(t *testing.T) { hardenWhileServing(t, c) })
+	t.Run("the systems around the shop are seen", func(t *testing.T) { systemsAround(t, c) })
+}
+
+// systemsAround puts Velero's, Argo CD's and Prometheus' own objects around the
+// shop, sick ones, and holds doctor to them.
+func systemsAround(t *testing.T, c *testCluster) {
+	a := newApplier(t, c)
+	for _, m := range modules() {
+		if strings.Contains(m.path, "velero") || strings.Contains(m.path, "argo-cd") || strings.Contains(m.path, "prometheus-operator") {
+			a.definitions(t, filepath.Join(m.download(t), m.definitions))
+		}
+	}
+	a.established(t)
+	a.applyFile(t, filepath.Join("testdata", "systems", "around.yaml"))
+	eventually(t, time.Minute, func() error {
+		d, r := c.doctor(t, nil)
+		for _, want := range told(t, filepath.Join("testdata", "systems", "around.yaml"), "is") {
+			practice, object, _ := strings.Cut(want, " ")
+			if !has(d, practice, object) {
+				return fmt.Errorf("%s is not found on %s (exit code %d)", practice, object, r.code)
+			}
+		}
+		return nil
+	})
+	t.Logf("kubectl prod doctor systems\n%s", c.must(t, "prod", "doctor", "systems"))
 }
 
 func hasPractice(d *report.Diagnosis, practice string) bool {
