@@ -14,6 +14,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -45,6 +46,7 @@ func TestScripts(t *testing.T) {
 			"requests": requests,
 			"exits":    exits,
 			"within":   within,
+			"huge":     huge,
 		},
 	})
 }
@@ -140,6 +142,24 @@ func exits(ts *testscript.TestScript, neg bool, args []string) {
 	if strconv.Itoa(code) != args[0] {
 		ts.Fatalf("exit code %d, want %s", code, args[0])
 	}
+}
+
+// huge writes a manifest with an annotation of ten megabytes: huge FILE
+func huge(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: huge FILE")
+	}
+	ts.Check(os.WriteFile(ts.MkAbs(args[0]), []byte(`apiVersion: apps/v1
+kind: Deployment
+metadata:
+  name: huge
+  annotations: {large: "`+strings.Repeat("x", 10<<20)+`"}
+spec:
+  selector: {matchLabels: {app: huge}}
+  template:
+    metadata: {labels: {app: huge}}
+    spec: {containers: [{name: c, image: "c:1"}]}
+`), 0o600))
 }
 
 // within holds that a command succeeds in a time: within DURATION COMMAND...
