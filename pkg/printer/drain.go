@@ -52,24 +52,7 @@ func (o Options) DrainCheck(w io.Writer, d *report.DrainCheck) error {
 			o.drainHeading, o.drainBlockers, o.drainConsequences, o.drainPlan, o.drainNodes, o.drainPods, o.drainPlacement, o.drainBudgets, o.drainTime, o.drainUnknowns, o.drainNext,
 		}
 	}
-	written := false
-	for _, section := range sections {
-		var b strings.Builder
-		if err := section(&b, d); err != nil {
-			return err
-		}
-		if b.Len() == 0 {
-			continue
-		}
-		if written {
-			fmt.Fprintln(w)
-		}
-		written = true
-		if _, err := io.WriteString(w, b.String()); err != nil {
-			return err
-		}
-	}
-	return nil
+	return inSections(w, d, sections)
 }
 
 func (o Options) drainHeading(w io.Writer, d *report.DrainCheck) error {

@@ -40,7 +40,7 @@ func (o Options) everyFinding(w io.Writer, d *report.Diagnosis) error {
 
 // inSections prints sections with an empty line between those that say
 // something.
-func inSections(w io.Writer, d *report.Diagnosis, sections []func(io.Writer, *report.Diagnosis) error) error {
+func inSections[T any](w io.Writer, d *T, sections []func(io.Writer, *T) error) error {
 	written := false
 	for _, section := range sections {
 		var b strings.Builder
