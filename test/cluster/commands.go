@@ -7,6 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/kubectl-prod/kubectl-prod/test/cluster/internal/build"
 	"github.com/kubectl-prod/kubectl-prod/test/cluster/internal/plane"
 	"github.com/kubectl-prod/kubectl-prod/test/cluster/internal/state"
 )
@@ -49,6 +50,7 @@ func newUp(open opener) *cobra.Command {
 	flags.BoolVar(&options.Node, "node", false, "run a real node too: containerd, a kubelet and etcd as a static pod (root on Linux only)")
 	flags.IntVar(&options.Nodes, "nodes", 6, "how many nodes to simulate")
 	flags.BoolVar(&options.Fast, "fast", false, "for fleets: etcd without fsync, controllers without rate limits")
+	flags.StringVar(&options.Kubernetes, "kubernetes", "", "an older minor of Kubernetes: "+build.Oldest)
 	flags.StringVar(&options.Restore, "restore", "", "bring back the cluster that `save` wrote to this file")
 	return cmd
 }

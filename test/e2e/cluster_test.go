@@ -28,7 +28,8 @@ type testCluster struct {
 	path       string // PATH with kubectl and the plugin first
 }
 
-// up brings a cluster up for the length of a test.
+// up brings a cluster up for the length of a test: of the newest Kubernetes, or
+// of the older minor that $KUBERNETES names.
 func up(t *testing.T, name string, flags ...string) *testCluster {
 	t.Helper()
 	tool, err := filepath.Abs(filepath.Join(root, "bin", "test-cluster"))
@@ -36,6 +37,9 @@ func up(t *testing.T, name string, flags ...string) *testCluster {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { mustRun(t, nil, tool, "down", "--name", name) })
+	if minor := os.Getenv("KUBERNETES"); minor != "" {
+		flags = append(flags, "--kubernetes", minor)
+	}
 	mustRun(t, nil, tool, append([]string{"up", "--name", name}, flags...)...)
 	env := mustRun(t, nil, tool, "env", "--name", name)
 	exported := regexp.MustCompile(`export (\w+)="([^"]+)"`)

@@ -46,11 +46,11 @@ type job struct {
 	build  func(ctx context.Context, target string) error
 }
 
-// Ensure returns the paths of all programs by name, building those that the
-// cache lacks; node adds those that only a real node needs. Several processes
-// may call it at once: one builds, the others wait.
-func (c Cache) Ensure(ctx context.Context, node bool) (map[string]string, error) {
-	jobs, err := c.jobs(node)
+// Ensure returns the paths of all selected programs by name, building those that
+// the cache lacks. Several processes may call it at once: one builds, the others
+// wait.
+func (c Cache) Ensure(ctx context.Context, selection Selection) (map[string]string, error) {
+	jobs, err := c.jobs(selection)
 	if err != nil {
 		return nil, err
 	}
@@ -66,15 +66,19 @@ func (c Cache) Ensure(ctx context.Context, node bool) (map[string]string, error)
 	return paths, nil
 }
 
-func (c Cache) jobs(node bool) ([]job, error) {
+func (c Cache) jobs(selection Selection) ([]job, error) {
+	groups, err := selection.Groups()
+	if err != nil {
+		return nil, err
+	}
 	var jobs []job
-	for _, group := range Groups() {
+	for _, group := range groups {
 		l, err := group.lock()
 		if err != nil {
 			return nil, err
 		}
 		for _, program := range group.Programs {
-			if program.Node && !node {
+			if program.Node && !selection.Node {
 				continue
 			}
 			jobs = append(jobs, job{
@@ -86,7 +90,7 @@ func (c Cache) jobs(node bool) ([]job, error) {
 			})
 		}
 	}
-	if !node {
+	if !selection.Node {
 		return jobs, nil
 	}
 	own, err := c.imageJobs()

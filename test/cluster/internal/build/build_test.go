@@ -2,6 +2,7 @@ package build
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"os"
 	"path/filepath"
@@ -11,7 +12,7 @@ import (
 )
 
 func TestEveryGroupIsLockedToAVersion(t *testing.T) {
-	for _, group := range Groups() {
+	for _, group := range everyGroup(t) {
 		version, err := group.Version()
 		if err != nil {
 			t.Error(err)
@@ -22,8 +23,46 @@ func TestEveryGroupIsLockedToAVersion(t *testing.T) {
 	}
 }
 
+func everyGroup(t *testing.T) []Group {
+	t.Helper()
+	var all []Group
+	for _, minor := range []string{"", Oldest} {
+		groups, err := Selection{Kubernetes: minor}.Groups()
+		if err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, groups...)
+	}
+	return all
+}
+
+func TestAMinorThatIsNotPinnedIsRefusedWithThoseThatAre(t *testing.T) {
+	_, err := Selection{Kubernetes: "1.12"}.Groups()
+	if err == nil || !strings.Contains(err.Error(), Oldest) {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestTheOldestIsThreeMinorsBehindTheNewest(t *testing.T) {
+	minors := map[string]int{}
+	for _, selected := range []string{"", Oldest} {
+		version, err := Selection{Kubernetes: selected}.KubernetesVersion()
+		if err != nil {
+			t.Fatal(err)
+		}
+		var minor int
+		if _, err := fmt.Sscanf(version, "v1.%d.", &minor); err != nil {
+			t.Fatal(err)
+		}
+		minors[selected] = minor
+	}
+	if minors[""]-minors[Oldest] != 3 {
+		t.Errorf("got %v", minors)
+	}
+}
+
 func TestEveryProgramIsAToolOfItsLock(t *testing.T) {
-	for _, group := range Groups() {
+	for _, group := range everyGroup(t) {
 		l, err := group.lock()
 		if err != nil {
 			t.Fatal(err)
@@ -38,7 +77,7 @@ func TestEveryProgramIsAToolOfItsLock(t *testing.T) {
 }
 
 func TestKubernetesIsToldItsVersion(t *testing.T) {
-	flags := kubernetes().ldflags("v1.37.2")
+	flags := newest().ldflags("v1.37.2")
 	for _, want := range []string{
 		"k8s.io/component-base/version.gitVersion=v1.37.2",
 		"k8s.io/client-go/pkg/version.gitVersion=v1.37.2",
@@ -71,11 +110,11 @@ func TestTheKeyChangesWithWhatIsBuilt(t *testing.T) {
 func TestACachedProgramIsNotBuilt(t *testing.T) {
 	t.Setenv("PATH", t.TempDir()) // no go command: building would fail
 	cache := Cache{Dir: t.TempDir(), Progress: io.Discard}
-	jobs, err := cache.jobs(false)
+	jobs, err := cache.jobs(Selection{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := cache.Ensure(context.Background(), false); err == nil {
+	if _, err := cache.Ensure(context.Background(), Selection{}); err == nil {
 		t.Fatal("an empty cache without go should fail")
 	}
 	for _, j := range jobs {
@@ -86,7 +125,7 @@ func TestACachedProgramIsNotBuilt(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	paths, err := cache.Ensure(context.Background(), false)
+	paths, err := cache.Ensure(context.Background(), Selection{})
 	if err != nil {
 		t.Fatal(err)
 	}

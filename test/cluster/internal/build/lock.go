@@ -52,6 +52,15 @@ func (g Group) Version() (string, error) {
 	return l.version, err
 }
 
+// KubernetesVersion is the full version that the selection's control plane has.
+func (s Selection) KubernetesVersion() (string, error) {
+	groups, err := s.Groups()
+	if err != nil {
+		return "", err
+	}
+	return groups[0].Version()
+}
+
 // key names the cache directory of the group's binaries: whatever changes them
 // changes the key.
 func (g Group) key(l lock) string {

@@ -1,6 +1,9 @@
 package build
 
-import "fmt"
+import (
+	"fmt"
+	"slices"
+)
 
 // Group is a set of programs that one Go module graph builds. Its go.mod and
 // go.sum are locks/NAME.mod and locks/NAME.sum.
@@ -20,33 +23,62 @@ type Program struct {
 	Node    bool // needed only where a real node runs
 }
 
-// Groups lists all that can be built.
-func Groups() []Group {
-	return []Group{kubernetes(), etcd(), containerd(), coredns()}
+// Oldest is the minor of Kubernetes that can be built beside the newest: three
+// behind it.
+const Oldest = "1.34"
+
+// Selection is what a cluster is to be made of.
+type Selection struct {
+	Node       bool   // the programs that only a real node needs, too
+	Kubernetes string // its minor: "" for the newest, or Oldest
 }
 
-// kubernetes holds KWOK and metrics-server too: in one graph they share most of
-// what they compile with it, which saves minutes of a first build.
+// Groups lists the groups of a selection, in the order in which they are built.
+func (s Selection) Groups() ([]Group, error) {
+	switch s.Kubernetes {
+	case "":
+		return []Group{newest(controlPlane(), tools()), etcd(), containerd(), coredns()}, nil
+	case Oldest:
+		older := newest(controlPlane())
+		older.Name += "-" + Oldest
+		return []Group{older, newest(tools()), etcd(), containerd(), coredns()}, nil
+	default:
+		return nil, fmt.Errorf("Kubernetes %s is not pinned here, only the newest and %s", s.Kubernetes, Oldest)
+	}
+}
+
+func controlPlane() []Program {
+	return []Program{
+		{Name: "kube-apiserver", Package: "k8s.io/kubernetes/cmd/kube-apiserver"},
+		{Name: "kube-controller-manager", Package: "k8s.io/kubernetes/cmd/kube-controller-manager"},
+		{Name: "kube-scheduler", Package: "k8s.io/kubernetes/cmd/kube-scheduler"},
+		{Name: "kubectl", Package: "k8s.io/kubernetes/cmd/kubectl"},
+		{Name: "kubelet", Package: "k8s.io/kubernetes/cmd/kubelet", Node: true},
+		{Name: "kube-proxy", Package: "k8s.io/kubernetes/cmd/kube-proxy", Node: true},
+	}
+}
+
+// tools simulate nodes and tell usage; the newest serve an older Kubernetes too.
+func tools() []Program {
+	return []Program{
+		{Name: "kwok", Package: "sigs.k8s.io/kwok/cmd/kwok"},
+		{Name: "metrics-server", Package: "sigs.k8s.io/metrics-server/cmd/metrics-server"},
+	}
+}
+
+// newest holds KWOK and metrics-server too: in one graph they share most of
+// what they compile with Kubernetes, which saves minutes of a first build.
 //
 // Kubernetes must be told its version: without it the binaries call themselves
 // v0.0.0-master and kubectl fails on its own version.
-func kubernetes() Group {
+func newest(programs ...[]Program) Group {
 	versionPackages := []string{"k8s.io/component-base/version", "k8s.io/client-go/pkg/version"}
 	return Group{
-		Name:   "kubernetes",
-		Module: "k8s.io/kubernetes",
-		Programs: []Program{
-			{Name: "kube-apiserver", Package: "k8s.io/kubernetes/cmd/kube-apiserver"},
-			{Name: "kube-controller-manager", Package: "k8s.io/kubernetes/cmd/kube-controller-manager"},
-			{Name: "kube-scheduler", Package: "k8s.io/kubernetes/cmd/kube-scheduler"},
-			{Name: "kubectl", Package: "k8s.io/kubernetes/cmd/kubectl"},
-			{Name: "kwok", Package: "sigs.k8s.io/kwok/cmd/kwok"},
-			{Name: "metrics-server", Package: "sigs.k8s.io/metrics-server/cmd/metrics-server"},
-			{Name: "kubelet", Package: "k8s.io/kubernetes/cmd/kubelet", Node: true},
-			{Name: "kube-proxy", Package: "k8s.io/kubernetes/cmd/kube-proxy", Node: true},
-		},
-		Stamps:  []string{versionPackages[0] + ".gitVersion", versionPackages[1] + ".gitVersion"},
-		MinorOf: versionPackages,
+		Name:     "kubernetes",
+		Module:   "k8s.io/kubernetes",
+		Programs: slices.Concat(programs...),
+		Stamps:   []string{versionPackages[0] + ".gitVersion", versionPackages[1] + ".gitVersion"},
+		MinorOf:  versionPackages,
 	}
 }
 

@@ -43,7 +43,7 @@ func Save(ctx context.Context, dir state.Dir, file string, progress io.Writer) e
 	if err != nil {
 		return err
 	}
-	programs, err := cache.Ensure(ctx, settings.Node)
+	programs, err := cache.Ensure(ctx, selection(settings))
 	if err != nil {
 		return err
 	}

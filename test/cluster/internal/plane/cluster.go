@@ -22,11 +22,13 @@ const etcdMember = "control-plane"
 
 // Options say how to bring a cluster up.
 type Options struct {
-	Node     bool      // a real node; root on Linux only
-	Nodes    int       // simulated nodes
-	Fast     bool      // trade durability for speed
-	Restore  string    // an archive that Save wrote, or ""
-	Progress io.Writer // a line a step
+	Node    bool   // a real node; root on Linux only
+	Nodes   int    // simulated nodes
+	Fast    bool   // trade durability for speed
+	Restore string // an archive that Save wrote, or ""
+	// Kubernetes is the minor to run: "" for the newest, or build.Oldest.
+	Kubernetes string
+	Progress   io.Writer // a line a step
 }
 
 // cluster is a cluster in the course of one command.
@@ -81,6 +83,9 @@ func repair(ctx context.Context, dir state.Dir, settings state.Settings, options
 	if options.Restore != "" {
 		return fmt.Errorf("cluster %s exists already: take it down before restoring", dir.Name)
 	}
+	if options.Kubernetes != settings.Kubernetes {
+		return fmt.Errorf("cluster %s exists with another Kubernetes: take it down first", dir.Name)
+	}
 	if options.Node && !settings.Node {
 		return fmt.Errorf("cluster %s exists without a real node: take it down first", dir.Name)
 	}
@@ -112,7 +117,7 @@ func create(ctx context.Context, dir state.Dir, options Options) error {
 }
 
 func chooseSettings(options Options) (state.Settings, error) {
-	settings := state.Settings{Node: options.Node, Nodes: options.Nodes, Fast: options.Fast, Ports: map[string]int{}}
+	settings := state.Settings{Node: options.Node, Nodes: options.Nodes, Fast: options.Fast, Kubernetes: options.Kubernetes, Ports: map[string]int{}}
 	if options.Restore != "" {
 		saved, err := savedSettings(options.Restore)
 		if err != nil {
@@ -137,7 +142,7 @@ func chooseSettings(options Options) (state.Settings, error) {
 }
 
 func bringUp(ctx context.Context, dir state.Dir, settings state.Settings, options Options) error {
-	version, err := kubernetesVersion()
+	version, err := selection(settings).KubernetesVersion()
 	if err != nil {
 		return err
 	}
@@ -145,7 +150,7 @@ func bringUp(ctx context.Context, dir state.Dir, settings state.Settings, option
 	if err != nil {
 		return err
 	}
-	programs, err := cache.Ensure(ctx, settings.Node)
+	programs, err := cache.Ensure(ctx, selection(settings))
 	if err != nil {
 		return err
 	}
@@ -158,11 +163,6 @@ func bringUp(ctx context.Context, dir state.Dir, settings state.Settings, option
 	return c.run(ctx, c.steps(options.Restore))
 }
 
-func kubernetesVersion() (string, error) {
-	for _, group := range build.Groups() {
-		if group.Name == "kubernetes" {
-			return group.Version()
-		}
-	}
-	return "", errors.New("no version of Kubernetes is pinned")
+func selection(settings state.Settings) build.Selection {
+	return build.Selection{Node: settings.Node, Kubernetes: settings.Kubernetes}
 }

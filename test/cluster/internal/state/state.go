@@ -24,12 +24,13 @@ type Dir struct {
 // Settings are chosen when a cluster is first brought up and hold until it is
 // taken down.
 type Settings struct {
-	Node     bool           `json:"node"`  // a real kubelet beside the simulated nodes
-	Nodes    int            `json:"nodes"` // how many simulated nodes
-	Fast     bool           `json:"fast"`  // for fleets: no fsync, no client-side rate limits
-	Ports    map[string]int `json:"ports"`
-	NodeName string         `json:"nodeName,omitempty"` // of the real node
-	NodeIP   string         `json:"nodeIP,omitempty"`   // of the real node
+	Node       bool           `json:"node"`                 // a real kubelet beside the simulated nodes
+	Nodes      int            `json:"nodes"`                // how many simulated nodes
+	Fast       bool           `json:"fast"`                 // for fleets: no fsync, no client-side rate limits
+	Kubernetes string         `json:"kubernetes,omitempty"` // its minor, where it is not the newest
+	Ports      map[string]int `json:"ports"`
+	NodeName   string         `json:"nodeName,omitempty"` // of the real node
+	NodeIP     string         `json:"nodeIP,omitempty"`   // of the real node
 }
 
 // Open returns the state directory of the named cluster, which need not exist.
