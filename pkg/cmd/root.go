@@ -106,7 +106,7 @@ Flags go after "kubectl prod": kubectl refuses flags before a plugin's name.`,
 		completion.NewCommand(streams),
 		draincheck.NewCommand(connected, streams),
 		backupetcd.NewCommand(connected, streams),
-		version.NewCommand(streams, info),
+		version.NewCommand(connected, streams, info),
 		newOptionsCommand(root),
 	)
 	return root
