@@ -4,7 +4,6 @@ package find
 
 import (
 	"cmp"
-	"fmt"
 	"net/url"
 	"path"
 	"regexp"
@@ -90,7 +89,7 @@ func Find(s *cluster.Snapshot) Target {
 	t.Members = ofTheAPIServer(t.Members, servers["etcd-servers"])
 	slices.SortFunc(t.Members, func(a, b Member) int { return cmp.Compare(a.Node, b.Node) })
 	if len(t.Members) == 0 {
-		t.Road = outside(s)
+		t.Road = outside(s, servers)
 	}
 	return t
 }
@@ -240,9 +239,3 @@ func (m Member) Layout(encryption string) *report.EtcdLayout {
 	}
 }
 
-func outside(s *cluster.Snapshot) *Road {
-	if pods := s.Coverage(cluster.Pods); pods.State != cluster.Read {
-		return &Road{Why: fmt.Sprintf("cannot tell where etcd runs, pods are %s: %s", pods.State, pods.Reason)}
-	}
-	return &Road{Why: fmt.Sprintf("no etcd static pod among %d pods: this cluster's etcd runs outside it, and --endpoints with --cacert, --cert and --key reaches it", len(s.Pods))}
-}

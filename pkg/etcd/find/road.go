@@ -48,8 +48,48 @@ func road(distribution string, s *cluster.Snapshot) *Road {
 			},
 		}
 	default:
-		return nil
+		return etcdManager(s)
 	}
+}
+
+// etcdManager is the road of kOps, whose etcd-manager starts etcd itself, from no
+// image, and backs it up to a store of its own.
+func etcdManager(s *cluster.Snapshot) *Road {
+	for _, pod := range s.Pods {
+		if pod.Labels["k8s-app"] != "etcd-manager-main" {
+			continue
+		}
+		for _, c := range pod.Spec.Containers {
+			if flags, runs := flagsOf(c, "etcd-manager"); runs && flags["backup-store"] != "" {
+				return &Road{
+					Why:      "this is kOps, whose etcd-manager backs etcd up by itself, to " + flags["backup-store"],
+					Commands: []string{"etcd-manager-ctl --backup-store=" + flags["backup-store"] + " list-backups   # and restore-backup NAME"},
+				}
+			}
+		}
+	}
+	return nil
+}
+
+// outside is for etcd that no pod shows: where the API server finds it, if its own
+// pod tells.
+func outside(s *cluster.Snapshot, server map[string]string) *Road {
+	if pods := s.Coverage(cluster.Pods); pods.State != cluster.Read {
+		return &Road{Why: fmt.Sprintf("cannot tell where etcd runs, pods are %s: %s", pods.State, pods.Reason)}
+	}
+	road := &Road{Why: fmt.Sprintf("no etcd static pod among %d pods: this cluster's etcd runs outside it, and --endpoints with --cacert, --cert and --key reaches it", len(s.Pods))}
+	if server["etcd-servers"] == "" {
+		return road
+	}
+	road.Why += "; its API server does so with these files of its node"
+	command := "kubectl prod backup-etcd --endpoints " + server["etcd-servers"]
+	for _, file := range []struct{ flag, of string }{{"--cacert", "etcd-cafile"}, {"--cert", "etcd-certfile"}, {"--key", "etcd-keyfile"}} {
+		if server[file.of] != "" {
+			command += " " + file.flag + " " + server[file.of]
+		}
+	}
+	road.Commands = []string{command}
+	return road
 }
 
 // newest tells of the newest snapshot that K3s or RKE2 recorded.
