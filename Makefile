@@ -93,6 +93,7 @@ verify-fmt:
 verify-modules:
 	go mod tidy -diff
 	cd test/cluster && go mod tidy -diff
+	cd test/stores && go mod tidy -diff
 
 .PHONY: vet
 vet:

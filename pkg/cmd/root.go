@@ -38,7 +38,10 @@ func Main(streams genericiooptions.IOStreams, args []string, release string) int
 	root := NewCommand(streams, version.Current(release))
 	root.SetArgs(arguments(args))
 	err := root.ExecuteContext(ctx)
-	if err != nil && err.Error() != "" {
+	switch {
+	case ctx.Err() != nil && errors.Is(err, context.Canceled):
+		fmt.Fprintln(streams.ErrOut, "error: interrupted")
+	case err != nil && err.Error() != "":
 		fmt.Fprintf(streams.ErrOut, "error: %v\n", err)
 	}
 	if ctx.Err() != nil && exit.Code(err) != exit.Clean {

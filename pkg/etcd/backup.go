@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -170,7 +171,10 @@ func (b *Backup) throughPods(ctx context.Context, target find.Target) (*report.E
 	}
 	result, err := b.bring(ctx, closer{saved, closing}, saved.Revision, live)
 	stop()
-	_, _, _ = live(ctx, 0) // its helper is gone once it has answered
+	var left *take.LeftError
+	if _, _, failed := live(ctx, 0); errors.As(failed, &left) { // its helper is gone once it has answered
+		err = errors.Join(err, left)
+	}
 	return result, errors.Join(err, closing.Close())
 }
 
@@ -331,7 +335,7 @@ func (b *Backup) store(ctx context.Context, file *file) (*report.EtcdBackup, err
 		return nil, err
 	}
 	if err := keep.WriteManifest(ctx, b.Store, r); err != nil {
-		return nil, fmt.Errorf("writing the manifest beside %s: %w", r.Name, err)
+		return nil, errors.Join(fmt.Errorf("writing the manifest beside %s: %w", r.Name, err), b.takeBack(ctx))
 	}
 	if !sound {
 		return r, nil
@@ -340,6 +344,17 @@ func (b *Backup) store(ctx context.Context, file *file) (*report.EtcdBackup, err
 		b.warn("the backup is made and proven, and the record in the cluster that doctor reads was not written: %v", err)
 	}
 	return r, b.prune(ctx)
+}
+
+// takeBack removes a snapshot whose manifest could not be written: nobody would
+// know what it is, and no rule would ever remove it.
+func (b *Backup) takeBack(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), startTimeout)
+	defer cancel()
+	if err := b.Store.Delete(ctx, b.result.Name); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("and %s lies there without one: %w", b.result.Name, err)
+	}
+	return nil
 }
 
 // prune removes older backups by the rule.

@@ -41,6 +41,9 @@ func (b *Backup) put(ctx context.Context, f *file) error {
 	defer func() { _ = source.Close() }() // it was only read
 	var written counter
 	err = b.Store.Put(ctx, r.Name, func(w io.Writer) error {
+		if _, err := source.Seek(0, io.SeekStart); err != nil { // a store that broke is written to anew
+			return err
+		}
 		written = counter{hash: sha256.New(), size: 0}
 		return b.Codec.Encode(io.MultiWriter(w, &written), &progress{Reader: source, total: r.Snapshot.Size, tell: b.Bytes})
 	})

@@ -308,6 +308,7 @@ func TestBackup(t *testing.T) {
 			t.Errorf("damaged: exit code %d: %s%s", r.code, r.stdout, r.stderr)
 		}
 	})
+	t.Run("in stores", func(t *testing.T) { backupsInStores(t, c) })
 	t.Run("the schedule is what the API server takes", func(t *testing.T) {
 		args := []string{"prod", "backup-etcd", "schedule", "--cron", "17 2 * * *", "--to", "s3://backups/prod", "--secret", "store", "--keep", "14"}
 		manifests := filepath.Join(t.TempDir(), "schedule.yaml")

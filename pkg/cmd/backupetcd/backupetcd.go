@@ -151,7 +151,10 @@ func (o *options) run(ctx context.Context) error {
 			return errors.Join(err, printed)
 		}
 	}
+	var left *take.LeftError
 	switch {
+	case ctx.Err() != nil && errors.As(err, &left):
+		return exit.With(exit.Interrupted, "interrupted: nothing was kept, and %v", left)
 	case errors.Is(err, context.DeadlineExceeded) && ctx.Err() != nil:
 		return fmt.Errorf("not done within --timeout %s: nothing was kept", o.Timeout)
 	case errors.Is(err, context.Canceled):

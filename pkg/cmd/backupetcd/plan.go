@@ -73,7 +73,7 @@ func (o *planOptions) run(ctx context.Context, object string) error {
 			return err
 		}
 	}
-	plan := restore.Plan(backup, keep.Redact(object))
+	plan := restore.Plan(backup, keep.Address(object))
 	return o.Print.Write(o.IOStreams, func(w io.Writer) error { return o.Print.Printer().RestorePlan(w, plan) })
 }
 

@@ -238,4 +238,3 @@ func (m Member) Layout(encryption string) *report.EtcdLayout {
 		ClusterToken: m.ClusterToken, EncryptionConfig: encryption,
 	}
 }
-

@@ -103,6 +103,9 @@ func (f *Fetched) copy(ctx context.Context, store Store, name, scratch string, i
 	var locked *age.NoIdentityMatchError
 	var full *sinkError
 	switch {
+	case stored.failed != nil && changed(stored.failed):
+		f.Bad = stored.failed.Error()
+		return nil
 	case stored.failed != nil:
 		return stored.failed
 	case ctx.Err() != nil:

@@ -15,6 +15,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"filippo.io/age"
@@ -322,10 +323,64 @@ func TestCredentialsAreNeverShown(t *testing.T) {
 	if err == nil || strings.Contains(err.Error(), "secret") {
 		t.Errorf("error %v", err)
 	}
+	_, err = Open(t.Context(), "s3://bucket?pasword=secret")
+	if err == nil || strings.Contains(err.Error(), "secret") {
+		t.Errorf("error %v", err)
+	}
 	_, err = Open(t.Context(), "s3://user:sec\x7fret@bucket")
 	if err == nil || strings.Contains(err.Error(), "ret@") {
 		t.Errorf("error %v", err)
 	}
+}
+
+func TestAnAddressLeadsThereAgainWithoutASecret(t *testing.T) {
+	for object, want := range map[string]string{
+		"s3://bucket/p/a.db?endpoint=https://minio:9000&use_path_style=true&region=eu&secret=abc": "s3://bucket/p/a.db?endpoint=https://minio:9000&region=eu&use_path_style=true",
+		"s3://bucket/a.db?endpoint=https://user:secret@minio":                                     "s3://bucket/a.db",
+		"s3://user:secret@bucket/a.db?region=eu":                                                  "s3://bucket/a.db?region=eu",
+		"s3://bucket/a.db?endpoint=https://minio/%26region%3Dx":                                   "s3://bucket/a.db?endpoint=https%3A%2F%2Fminio%2F%26region%3Dx",
+		"azblob://box/a.db?domain=127.0.0.1:1&sig=secret":                                         "azblob://box/a.db?domain=127.0.0.1:1",
+		"gs://bucket/a.db":   "gs://bucket/a.db",
+		"/var/backups/a?.db": "/var/backups/a?.db",
+	} {
+		if got := Address(object); got != want {
+			t.Errorf("%s becomes %s, want %s", object, got, want)
+		}
+	}
+}
+
+func TestAStoreThatIsAwayForAMomentIsWrittenToAnew(t *testing.T) {
+	away := &told{text: "away", cause: errors.New("connection refused")}
+	denied := &told{text: "denied", cause: errors.New("AccessDenied")}
+	own := errors.New("the disk is full")
+	for name, test := range map[string]struct {
+		failures []error
+		want     error
+		calls    int
+	}{
+		"once":                      {[]error{away, nil}, nil, 2},
+		"never for credentials":     {[]error{denied, nil}, denied, 1},
+		"never for what we read":    {[]error{own, nil}, own, 1},
+		"not for what is not there": {[]error{&told{text: "none", cause: fs.ErrNotExist}}, fs.ErrNotExist, 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			calls := 0
+			synctest.Test(t, func(t *testing.T) {
+				err := steadily(t.Context(), func() error { calls++; return test.failures[calls-1] })
+				if !errors.Is(err, test.want) || calls != test.calls {
+					t.Errorf("error %v after %d calls", err, calls)
+				}
+			})
+		})
+	}
+	t.Run("and not for ever", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			began := time.Now()
+			if err := steadily(t.Context(), func() error { return away }); !errors.Is(err, away) || time.Since(began) != 30*time.Second {
+				t.Errorf("error %v after %s", err, time.Since(began))
+			}
+		})
+	})
 }
 
 func TestAnObjectIsItsDestinationAndItsName(t *testing.T) {

@@ -3,6 +3,7 @@
 package keep
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -65,11 +66,20 @@ func Open(ctx context.Context, destination string) (Store, error) {
 	if parsed.User != nil {
 		return nil, fmt.Errorf("%s holds credentials: they belong into the environment or the provider's own files, not onto a command line", Redact(destination))
 	}
+	if !slices.Contains([]string{"s3", "gs", "azblob"}, scheme) {
+		return nil, fmt.Errorf("a destination is a directory, s3://, gs:// or azblob://, and not %s://", scheme)
+	}
+	if scheme == "gs" {
+		if err := googleCredentials(ctx, destination); err != nil {
+			return nil, err
+		}
+	}
 	prefix := strings.Trim(parsed.Path, "/")
 	parsed.Path = ""
 	opened, err := blob.OpenBucket(ctx, parsed.String())
 	if err != nil {
-		return nil, fmt.Errorf("opening %s: %w", Redact(destination), err)
+		// The library repeats the whole URL, whose parameters may hold anything.
+		return nil, fmt.Errorf("opening %s: %s", Redact(destination), strings.ReplaceAll(err.Error(), parsed.String(), Redact(destination)))
 	}
 	if prefix != "" {
 		opened = blob.PrefixedBucket(opened, prefix+"/")
@@ -90,6 +100,39 @@ func Redact(destination string) string {
 		host = host[at+1:]
 	}
 	return strings.TrimSuffix(scheme+"://"+host+"/"+path, "/")
+}
+
+// Address is a destination, or an object, as it can be given to this program
+// again: without what may be a secret, and with those parameters that say where
+// it is.
+func Address(object string) string {
+	base, query, _ := strings.Cut(object, "?")
+	if !strings.Contains(base, "://") {
+		return object
+	}
+	given, err := url.ParseQuery(query)
+	if err != nil {
+		return Redact(object)
+	}
+	places := url.Values{}
+	for _, name := range []string{
+		"region", "endpoint", "use_path_style", "profile", "dualstack", "fips", "hostname_immutable", "anonymous", "universe_domain",
+		"domain", "protocol", "storage_account", "localemu", "cdn",
+	} {
+		value := given.Get(name)
+		if parsed, err := url.Parse(value); value == "" || err == nil && parsed.User != nil {
+			continue
+		}
+		places.Set(name, value)
+	}
+	if len(places) == 0 {
+		return Redact(object)
+	}
+	readable, err := url.QueryUnescape(places.Encode())
+	if err != nil || strings.ContainsAny(readable, "#% ") || strings.Count(readable, "&") != len(places)-1 {
+		readable = places.Encode()
+	}
+	return Redact(object) + "?" + readable
 }
 
 // Split divides the URL or path of one object into its destination and name. The
@@ -119,6 +162,10 @@ func Sync(path string) error { return syncDirectory(path) }
 
 // CheckStored reads an object back and holds it against what was written.
 func CheckStored(ctx context.Context, store Store, name string, want report.StoredObject, progress func(done, total int64)) error {
+	return steadily(ctx, func() error { return checkStored(ctx, store, name, want, progress) })
+}
+
+func checkStored(ctx context.Context, store Store, name string, want report.StoredObject, progress func(done, total int64)) error {
 	reader, err := store.Get(ctx, name)
 	if err != nil {
 		return err
@@ -237,44 +284,79 @@ const (
 	uploads = 3
 )
 
-// Put uploads in parts, each of which the provider's library retries by itself.
-// A failed write cancels the upload: nothing gets the name.
+// Put uploads in parts, each of which the provider's library retries by itself,
+// and begins anew where it gave up: write is called again then. A failed write
+// cancels the upload: nothing gets the name.
 func (b bucket) Put(ctx context.Context, name string, write func(io.Writer) error) error {
-	ctx, cancel := context.WithCancel(ctx)
+	return steadily(ctx, func() error { return b.putOnce(ctx, name, write) })
+}
+
+func (b bucket) putOnce(ctx context.Context, name string, write func(io.Writer) error) error {
+	uploading, cancel := context.WithCancel(ctx)
 	defer cancel()
-	writer, err := b.NewWriter(ctx, name, &blob.WriterOptions{BufferSize: partSize, MaxConcurrency: uploads, ContentType: "application/octet-stream"})
+	writer, err := b.NewWriter(uploading, name, &blob.WriterOptions{BufferSize: partSize, MaxConcurrency: uploads, ContentType: "application/octet-stream"})
 	if err != nil {
-		return b.told("writing", name, err)
+		return b.tell("writing", name, err)
 	}
-	if err := write(writer); err != nil {
+	if err := write(upload{writer, func(err error) error { return b.tell("writing", name, err) }}); err != nil {
 		cancel() // before Close, which would complete the upload
 		_ = writer.Close()
-		return err
+		return cmp.Or(ctx.Err(), err)
 	}
 	if err := writer.Close(); err != nil {
-		return b.told("writing", name, err)
+		return cmp.Or(ctx.Err(), b.tell("writing", name, err))
 	}
 	return nil
 }
 
-func (b bucket) Get(ctx context.Context, name string) (io.ReadCloser, error) {
-	reader, err := b.NewReader(ctx, name, nil)
+// upload tells the store's errors from those of what is written to it.
+type upload struct {
+	io.Writer
+	tell func(error) error
+}
+
+func (u upload) Write(p []byte) (int, error) {
+	n, err := u.Writer.Write(p)
 	if err != nil {
-		return nil, b.told("reading", name, err)
+		err = u.tell(err)
 	}
-	return reader, nil
+	return n, err
+}
+
+func (b bucket) Get(ctx context.Context, name string) (io.ReadCloser, error) {
+	asking, answered := answering(ctx)
+	reader, err := b.NewReader(asking, name, nil)
+	if err = answered(err); err != nil {
+		return nil, cmp.Or(ctx.Err(), b.tell("reading", name, err))
+	}
+	return download{reader, func(err error) error { return b.tell("reading", name, err) }}, nil
+}
+
+// download says in one line what breaks on the way.
+type download struct {
+	io.ReadCloser
+	tell func(error) error
+}
+
+func (d download) Read(p []byte) (int, error) {
+	n, err := d.ReadCloser.Read(p)
+	if err != nil && !errors.Is(err, io.EOF) {
+		err = d.tell(err)
+	}
+	return n, err
 }
 
 func (b bucket) List(ctx context.Context) ([]Object, error) {
 	var objects []Object
 	entries := b.Bucket.List(&blob.ListOptions{Delimiter: "/"})
 	for {
-		entry, err := entries.Next(ctx)
-		if errors.Is(err, io.EOF) {
+		asking, answered := answering(ctx)
+		entry, err := entries.Next(asking)
+		if err = answered(err); errors.Is(err, io.EOF) {
 			return objects, nil
 		}
 		if err != nil {
-			return nil, b.told("listing", "", err)
+			return nil, cmp.Or(ctx.Err(), b.tell("listing", "", err))
 		}
 		if !entry.IsDir {
 			objects = append(objects, Object{entry.Key, entry.Size, entry.ModTime})
@@ -283,23 +365,15 @@ func (b bucket) List(ctx context.Context) ([]Object, error) {
 }
 
 func (b bucket) Delete(ctx context.Context, name string) error {
-	if err := b.Bucket.Delete(ctx, name); err != nil {
-		return b.told("removing", name, err)
+	asking, answered := answering(ctx)
+	err := answered(b.Bucket.Delete(asking, name))
+	if gcerrors.Code(err) == gcerrors.NotFound {
+		return fs.ErrNotExist
+	}
+	if err != nil {
+		return b.tell("removing", name, err)
 	}
 	return nil
-}
-
-// told is a provider's error in one line, with what the user called the place.
-func (b bucket) told(doing, name string, err error) error {
-	if gcerrors.Code(err) == gcerrors.NotFound {
-		err = errors.Join(fs.ErrNotExist)
-	}
-	where := strings.TrimSuffix(b.redacted+"/"+name, "/")
-	message := strings.Join(strings.Fields(err.Error()), " ")
-	if errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("%s %s: %w", doing, where, fs.ErrNotExist)
-	}
-	return fmt.Errorf("%s %s: %s", doing, where, message[:min(len(message), 600)])
 }
 
 // Sorted are the objects by name.

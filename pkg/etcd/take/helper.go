@@ -177,9 +177,16 @@ func (h Helpers) remove(ctx context.Context, namespace, name string) error {
 		return apierrors.IsNotFound(err), nil // an API server that restarts is back in time
 	})
 	if err != nil {
-		return fmt.Errorf("the helper pod is still there; remove it: kubectl delete pod -n %s %s", namespace, name)
+		return &LeftError{Namespace: namespace, Pod: name}
 	}
 	return nil
+}
+
+// LeftError is for a helper pod that could not be removed.
+type LeftError struct{ Namespace, Pod string }
+
+func (e *LeftError) Error() string {
+	return fmt.Sprintf("the helper pod may still be there; remove it: kubectl delete pod -n %s %s", e.Namespace, e.Pod)
 }
 
 // RemoveOrphans removes what an earlier run left behind when it was killed, and
