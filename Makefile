@@ -50,8 +50,8 @@ differential: build $(CLUSTER) ## Hold drain-check against real drains of random
 	DRAIN_SEEDS=$(or $(SEEDS),200) go test -tags e2e -count=1 -timeout 90m -v -run TestDrainDifferential ./test/e2e/...
 
 .PHONY: krew-local
-krew-local: ## Build the krew archive for this machine and install it with real krew
-	go test -tags krew -count=1 -timeout 20m -v ./test/krew/...
+krew-local: $(GORELEASER) $(CLUSTER) ## Release for this machine, and install that with real krew (DIST=dist: what release-snapshot made)
+	GORELEASER=$(GORELEASER) DIST=$(abspath $(DIST)) go test -tags krew -count=1 -timeout 20m -v ./test/krew/...
 
 .PHONY: release-snapshot
 release-snapshot: $(GORELEASER) ## Build the archives of all six platforms into dist/, as a release does

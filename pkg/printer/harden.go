@@ -207,6 +207,16 @@ func (o Options) labelled(w io.Writer, label, text string) {
 	}
 }
 
+// Diff prints a unified diff: as it is, for `git apply`, or in colours for a
+// reader.
+func (o Options) Diff(w io.Writer, diff []byte) error {
+	if o.Color {
+		return o.diff(w, string(diff))
+	}
+	_, err := w.Write(diff)
+	return err
+}
+
 // diff prints a unified diff in colours, without the line that names the tool.
 func (o Options) diff(w io.Writer, text string) error {
 	for line := range strings.Lines(text) {

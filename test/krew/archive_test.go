@@ -4,41 +4,24 @@ package krew
 
 import (
 	"archive/tar"
+	"archive/zip"
 	"compress/gzip"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
+	"io"
 	"maps"
 	"os"
 	"path/filepath"
-	"runtime"
 	"slices"
+	"strings"
 	"testing"
-	"time"
-
-	"github.com/kubectl-prod/kubectl-prod/cmd/gen-manifest/manifest"
 )
 
-func thisPlatform() manifest.Platform {
-	return manifest.Platform{OS: runtime.GOOS, Arch: runtime.GOARCH}
-}
-
-// pluginFiles are what a release's archive holds, by name.
-func pluginFiles(t *testing.T) map[string][]byte {
+// writeArchive writes a tar.gz of the release's name, with other contents.
+func (w workshop) writeArchive(t *testing.T, files map[string][]byte) string {
 	t.Helper()
-	repository := filepath.Join("..", "..")
-	binary := filepath.Join(t.TempDir(), thisPlatform().Binary())
-	goBuild(t, binary, "github.com/kubectl-prod/kubectl-prod/cmd/kubectl-prod", "-trimpath", "-ldflags", "-s -w -X main.version="+version)
-	return map[string][]byte{
-		filepath.Base(binary): read(t, binary),
-		"LICENSE":             read(t, filepath.Join(repository, "LICENSE")),
-	}
-}
-
-// writeArchive writes a tar.gz named as a release's. Times and owners are the
-// same on every machine, so that the same files give the same checksum.
-func writeArchive(t *testing.T, files map[string][]byte) string {
-	t.Helper()
-	path := filepath.Join(t.TempDir(), thisPlatform().Archive(version))
+	path := filepath.Join(t.TempDir(), thisPlatform().Archive(w.release.version))
 	file, err := os.Create(path)
 	if err != nil {
 		t.Fatal(err)
@@ -46,8 +29,7 @@ func writeArchive(t *testing.T, files map[string][]byte) string {
 	zipped := gzip.NewWriter(file)
 	archive := tar.NewWriter(zipped)
 	for _, name := range slices.Sorted(maps.Keys(files)) {
-		header := &tar.Header{Name: name, Size: int64(len(files[name])), Mode: 0o755, ModTime: time.Unix(0, 0)}
-		if err := archive.WriteHeader(header); err != nil {
+		if err := archive.WriteHeader(&tar.Header{Name: name, Size: int64(len(files[name])), Mode: 0o755}); err != nil {
 			t.Fatal(err)
 		}
 		if _, err := archive.Write(files[name]); err != nil {
@@ -60,6 +42,42 @@ func writeArchive(t *testing.T, files map[string][]byte) string {
 		}
 	}
 	return path
+}
+
+// listing is the names in an archive, zip or tar.gz.
+func listing(t *testing.T, path string) []string {
+	t.Helper()
+	var names []string
+	if strings.HasSuffix(path, ".zip") {
+		archive, err := zip.OpenReader(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer archive.Close()
+		for _, file := range archive.File {
+			names = append(names, file.Name)
+		}
+		return names
+	}
+	file, err := os.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
+	unzipped, err := gzip.NewReader(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for archive := tar.NewReader(unzipped); ; {
+		header, err := archive.Next()
+		if errors.Is(err, io.EOF) {
+			return names
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		names = append(names, header.Name)
+	}
 }
 
 func sha256Of(t *testing.T, path string) string {

@@ -13,11 +13,12 @@ import (
 
 // workshop holds what is built once for all tests.
 type workshop struct {
-	bin   string            // directory of kubectl and krew's programs
-	files map[string][]byte // of a release's archive, by name
+	bin     string // directory of kubectl, git and krew's programs
+	release release
+	files   map[string][]byte // of the release's archive, by name
 }
 
-// newWorkshop builds the plugin, and krew's programs from the module that
+// newWorkshop builds the release, and krew's programs from the module that
 // go.mod names as a tool.
 func newWorkshop(t *testing.T) workshop {
 	t.Helper()
@@ -27,11 +28,17 @@ func newWorkshop(t *testing.T) workshop {
 	}
 	link(t, "krew", filepath.Join(bin, "kubectl-krew")) // for `kubectl krew`
 	link(t, findKubectl(t), filepath.Join(bin, "kubectl"))
-	return workshop{bin: bin, files: pluginFiles(t)}
+	git, err := exec.LookPath("git")
+	if err != nil {
+		t.Fatal(err)
+	}
+	link(t, git, filepath.Join(bin, "git")) // krew's indexes are repositories
+	release := openRelease(t)
+	return workshop{bin: bin, release: release, files: release.files(t)}
 }
 
 // user is someone who never used krew: an empty home, a krew root of their own,
-// and a PATH that holds kubectl, krew and what krew links, nothing else.
+// and a PATH that holds kubectl, krew, git and what krew links, nothing else.
 type user struct {
 	t        *testing.T
 	bin      string
@@ -50,6 +57,9 @@ func (w workshop) newUser(t *testing.T) user {
 		"PATH=" + w.bin + string(os.PathListSeparator) + filepath.Join(krewRoot, "bin"),
 	}}
 }
+
+// linked is where krew links the plugin.
+func (u user) linked() string { return filepath.Join(u.krewRoot, "bin", "kubectl-prod") }
 
 // with is the user with more environment variables.
 func (u user) with(env ...string) user {

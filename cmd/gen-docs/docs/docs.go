@@ -40,6 +40,7 @@ func Generate(repository string, now time.Time) (Files, error) {
 		"commands":  commandPages,
 		"guide":     func() (Files, error) { return guide(practices) },
 		"remedies":  func() (Files, error) { return remedies(practices) },
+		"tour":      func() (Files, error) { return tour(repository, practices, now) },
 		"example":   func() (Files, error) { return exampleReport(repository, practices, now) },
 	} {
 		made, err := make()

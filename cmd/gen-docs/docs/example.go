@@ -3,32 +3,40 @@ package docs
 import (
 	"bytes"
 	"errors"
-	"path/filepath"
-	"strings"
 	"time"
 
-	"github.com/kubectl-prod/kubectl-prod/pkg/cluster"
 	"github.com/kubectl-prod/kubectl-prod/pkg/practice"
 	"github.com/kubectl-prod/kubectl-prod/pkg/printer"
+	"github.com/kubectl-prod/kubectl-prod/pkg/report"
 )
 
 // exampleReport is the shop of examples/, diagnosed: kubectl prod doctor -f
 // examples/shop -o html.
 func exampleReport(repository string, practices []practice.Practice, now time.Time) (Files, error) {
-	shop := filepath.Join("examples", "shop")
-	snapshot, errs := cluster.Manifests{Filenames: []string{filepath.Join(repository, shop)}, Namespace: "default", Time: now}.Load()
+	diagnosis, err := diagnoseShop(repository, practices, now)
+	if err != nil {
+		return nil, err
+	}
+	var page bytes.Buffer
+	err = printer.Options{Format: "html", Practices: practice.Describe(practices).Items}.Diagnosis(&page, diagnosis)
+	return Files{"docs/example-report.html": page.Bytes()}, err
+}
+
+// diagnoseShop is what doctor finds in examples/shop, with paths as from the
+// repository's root.
+func diagnoseShop(repository string, practices []practice.Practice, now time.Time) (*report.Diagnosis, error) {
+	manifests := shopManifests(repository, now)
+	snapshot, errs := manifests.Load()
 	if len(errs) > 0 {
 		return nil, errors.Join(errs...)
 	}
 	diagnosis := practice.Evaluate(snapshot, usual(practices), practice.Scope{})
-	diagnosis.Origin.Manifests = []string{filepath.ToSlash(shop)}
+	diagnosis.Origin.Manifests = []string{fromRoot(repository, manifests.Filenames[0])}
 	for i := range diagnosis.Findings {
 		file := &diagnosis.Findings[i].File
-		*file = filepath.ToSlash(strings.TrimPrefix(*file, filepath.Clean(repository)+string(filepath.Separator)))
+		*file = fromRoot(repository, *file)
 	}
-	var page bytes.Buffer
-	err := printer.Options{Format: "html", Practices: practice.Describe(practices).Items}.Diagnosis(&page, diagnosis)
-	return Files{"docs/example-report.html": page.Bytes()}, err
+	return diagnosis, nil
 }
 
 // usual are the practices that doctor judges when nothing else is asked.

@@ -18,14 +18,25 @@ const (
 
 // shortDescription is a line of `kubectl krew search`; krew's reviewers ask
 // for at most 50 characters.
-const shortDescription = "Find what is not production-grade in a cluster"
+const shortDescription = "Review, harden, back up and drain a cluster"
 
 // description is wrapped at 80, as `kubectl krew info` shows it.
-const description = `Finds what is not production-grade in the current cluster, or in manifests
-before they reach one, and what is on fire: workloads without limits, budgets
-or probes, security holes, crash loops, certificates about to expire. It names
-the worst first, says why each matters and what to type next, and tells what
-it could not check. It needs nothing installed in the cluster.
+const description = `For the people who keep Kubernetes running; nothing is installed in the cluster.
+
+doctor finds what is not production-grade in the current cluster, or in
+manifests before they reach one, and what is on fire: missing limits, budgets
+and probes, security holes, crash loops, certificates about to expire. It
+names the worst first, says what to type next, and tells what it could not
+check.
+
+harden mends it, one reviewed change at a time: tried on the API server, shown
+as a diff, asked for, watched, and rolled back where it goes wrong.
+
+backup-etcd saves etcd, encrypted where wanted, and proves the save by
+restoring it, with keys that never leave the node.
+
+drain-check says, before a drain, what would block it, where the scheduler
+would put the pods, what would break and how long it would take.
 `
 
 // caveats are shown after the installation. krew links the plugin alone, so

@@ -180,7 +180,7 @@ func (o *Options) writePatches(changes []change.Change, release gitops.Release) 
 func (o *Options) printMended(w io.Writer, result *manifests.Result) error {
 	if o.Print.Output == "" || o.Print.Output == "wide" {
 		for _, file := range result.Files {
-			if _, err := w.Write(file.Diff()); err != nil {
+			if err := o.Print.Printer().Diff(w, file.Diff()); err != nil {
 				return err
 			}
 		}

@@ -1,0 +1,185 @@
+//go:build krew
+
+package krew
+
+import (
+	"archive/tar"
+	"bytes"
+	"compress/gzip"
+	"encoding/json"
+	"errors"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"testing"
+
+	"sigs.k8s.io/yaml"
+
+	"github.com/kubectl-prod/kubectl-prod/cmd/gen-manifest/manifest"
+)
+
+// release is what goreleaser made: one archive for each platform, and their
+// checksums.
+type release struct {
+	dist      string
+	version   string // v1.2.3
+	sums      manifest.Checksums
+	platforms []manifest.Platform
+}
+
+func thisPlatform() manifest.Platform {
+	return manifest.Platform{OS: runtime.GOOS, Arch: runtime.GOARCH}
+}
+
+// openRelease is $DIST where `make release-snapshot` was run before; otherwise
+// what goreleaser makes of the release's own configuration for this machine
+// alone, which takes a sixth of the time.
+func openRelease(t *testing.T) release {
+	t.Helper()
+	dist, platforms := os.Getenv("DIST"), manifest.Platforms()
+	if dist == "" {
+		dist, platforms = snapshot(t, repository(t)), []manifest.Platform{thisPlatform()}
+	}
+	var metadata struct{ Version string }
+	if err := json.Unmarshal(read(t, filepath.Join(dist, "metadata.json")), &metadata); err != nil {
+		t.Fatal(err)
+	}
+	sums, err := manifest.ReadChecksums(bytes.NewReader(read(t, filepath.Join(dist, "checksums.txt"))))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return release{dist: dist, version: "v" + metadata.Version, sums: sums, platforms: platforms}
+}
+
+// snapshot has goreleaser build from a checkout, and returns its dist.
+func snapshot(t *testing.T, checkout string) string {
+	t.Helper()
+	goreleaser := os.Getenv("GORELEASER")
+	if goreleaser == "" {
+		t.Fatal("GORELEASER names no goreleaser (`make krew-local` builds and names it)")
+	}
+	dist := filepath.Join(t.TempDir(), "dist")
+	command := exec.CommandContext(t.Context(), goreleaser, "release", "--snapshot", "--skip=publish,sign,sbom,docker", "--config=-")
+	command.Dir = checkout
+	command.Stdin = bytes.NewReader(narrowed(t, filepath.Join(checkout, ".goreleaser.yaml"), dist))
+	if out, err := command.CombinedOutput(); err != nil {
+		t.Fatalf("goreleaser: %v\n%s", err, out)
+	}
+	return dist
+}
+
+// narrowed is a release's configuration for this machine's platform.
+func narrowed(t *testing.T, config, dist string) []byte {
+	t.Helper()
+	var tree map[string]any
+	if err := yaml.Unmarshal(read(t, config), &tree); err != nil {
+		t.Fatal(err)
+	}
+	tree["dist"] = dist
+	for _, build := range tree["builds"].([]any) {
+		build := build.(map[string]any)
+		build["goos"], build["goarch"] = []string{runtime.GOOS}, []string{runtime.GOARCH}
+	}
+	data, err := yaml.Marshal(tree)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return data
+}
+
+// archive is the path of a platform's archive.
+func (r release) archive(p manifest.Platform) string {
+	return filepath.Join(r.dist, p.Archive(r.version))
+}
+
+// files are what this machine's archive holds, by name.
+func (r release) files(t *testing.T) map[string][]byte {
+	t.Helper()
+	file, err := os.Open(r.archive(thisPlatform()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
+	unzipped, err := gzip.NewReader(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	files := map[string][]byte{}
+	for archive := tar.NewReader(unzipped); ; {
+		header, err := archive.Next()
+		if errors.Is(err, io.EOF) {
+			return files
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		if files[header.Name], err = io.ReadAll(archive); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// everyArchiveIsTheManifests holds names, checksums and content: what the
+// manifest promises to krew is what lies in the release.
+func (w workshop) everyArchiveIsTheManifests(t *testing.T) {
+	plugin, err := manifest.Plugin(w.release.version, w.release.sums, w.release.platforms)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, platform := range w.release.platforms {
+		archive := w.release.archive(platform)
+		if got, want := sha256Of(t, archive), plugin.Spec.Platforms[i].Sha256; got != want {
+			t.Errorf("%s has the checksum %s, and the manifest says %s", filepath.Base(archive), got, want)
+		}
+		info, err := os.Stat(archive)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Logf("%s: %.1f MB", filepath.Base(archive), float64(info.Size())/1e6)
+		names := listing(t, archive)
+		if slices.Sort(names); !slices.Equal(names, []string{"LICENSE", platform.Binary()}) {
+			t.Errorf("%s holds %q, want LICENSE and %s at its root", filepath.Base(archive), names, platform.Binary())
+		}
+	}
+}
+
+// theSameCommitGivesTheSameBytes builds again from a copy elsewhere on the disk.
+func (w workshop) theSameCommitGivesTheSameBytes(t *testing.T) {
+	elsewhere := filepath.Join(t.TempDir(), "elsewhere")
+	clone(t, repository(t), elsewhere)
+	again := filepath.Join(snapshot(t, elsewhere), thisPlatform().Archive(w.release.version))
+	if got, want := sha256Of(t, again), sha256Of(t, w.release.archive(thisPlatform())); got != want {
+		t.Errorf("two builds of one commit differ: %s and %s", got, want)
+	}
+}
+
+// clone copies the work tree, uncommitted changes included, with its history:
+// Go stamps both into the binary.
+func clone(t *testing.T, from, to string) {
+	t.Helper()
+	git := func(dir string, stdin []byte, args ...string) []byte {
+		command := exec.CommandContext(t.Context(), "git", args...)
+		command.Dir, command.Stdin = dir, bytes.NewReader(stdin)
+		out, err := command.Output()
+		if err != nil {
+			t.Fatalf("git %q: %v", args, err)
+		}
+		return out
+	}
+	git(from, nil, "clone", "--quiet", "--no-hardlinks", ".", to)
+	if changes := git(from, nil, "diff", "--binary", "HEAD"); len(changes) > 0 {
+		git(to, changes, "apply")
+	}
+}
+
+func repository(t *testing.T) string {
+	t.Helper()
+	path, err := filepath.Abs(filepath.Join("..", ".."))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
