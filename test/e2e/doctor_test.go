@@ -50,6 +50,7 @@ func TestDoctor(t *testing.T) {
 	t.Run("each kind is listed once and nothing is written", func(t *testing.T) { asksOnce(t, c) })
 	t.Run("help, version and completion send nothing", func(t *testing.T) { sendsNothing(t, c) })
 	t.Run("completion works through kubectl", func(t *testing.T) { completes(t, c) })
+	t.Run("every command of the pages does what they say", func(t *testing.T) { runDocs(t, c) })
 	t.Run("a user who may list pods alone gets a report", func(t *testing.T) { podsAlone(t, c) })
 	t.Run("the role of --print-rbac is enough", func(t *testing.T) { printedRole(t, c) })
 	t.Run("a namespace narrows the run", func(t *testing.T) { narrows(t, c) })
