@@ -42,7 +42,7 @@ cluster-unit: ## Test the parts of the test cluster that need no cluster
 	cd test/cluster && go vet ./... && go test ./...
 
 .PHONY: e2e
-e2e: build $(CLUSTER) ## Run the built binary through a real kubectl on real clusters
+e2e: build $(CLUSTER) ## Run the built binary through a real kubectl on real clusters (KUBERNETES=1.34: older ones)
 	go test -tags e2e -count=1 -timeout 60m -parallel 8 -v ./test/e2e/...
 
 .PHONY: differential
