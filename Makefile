@@ -65,6 +65,15 @@ $(GORELEASER):
 	@echo "goreleaser $(GORELEASER_VERSION): building (some minutes, once)"
 	GOBIN=$(dir $@) go install github.com/goreleaser/goreleaser/v2@$(GORELEASER_VERSION)
 
+.PHONY: fuzz
+fuzz: ## Give each parser of foreign bytes random ones (FUZZTIME=30s each)
+	@for package in $$(git grep -l 'func Fuzz' -- '*_test.go' | xargs -n1 dirname | sort -u); do \
+		for target in $$(grep -ho 'func Fuzz[A-Za-z]*' $$package/*_test.go | cut -d' ' -f2); do \
+			echo "$$package $$target"; \
+			go test ./$$package -run '^$$' -fuzz "^$$target$$" -fuzztime $(or $(FUZZTIME),30s); \
+		done; \
+	done
+
 .PHONY: bench
 bench: build $(CLUSTER) ## Measure doctor against a bare LIST of the same kinds (NODES=100 PODS=2000)
 	go run ./test/scale bench --nodes $(or $(NODES),100) --pods $(or $(PODS),2000)

@@ -1,0 +1,65 @@
+package printer
+
+import (
+	"encoding/csv"
+	"encoding/json"
+	"encoding/xml"
+	"errors"
+	"io"
+	"strings"
+	"testing"
+	"unicode/utf8"
+
+	"github.com/prometheus/common/expfmt"
+	"github.com/prometheus/common/model"
+)
+
+// FuzzReports puts any text wherever a cluster's text may stand: every format
+// stays what its readers parse, and holds nothing that steers a terminal, but for
+// JSON, which says what is there.
+func FuzzReports(f *testing.F) {
+	for _, text := range hostile() {
+		f.Add(text)
+	}
+	formats := map[string]func(string) error{
+		"":           func(string) error { return nil },
+		"wide":       func(string) error { return nil },
+		"html":       func(string) error { return nil },
+		"markdown":   func(string) error { return nil },
+		"json":       func(out string) error { return json.Unmarshal([]byte(out), new(any)) },
+		"sarif":      func(out string) error { return json.Unmarshal([]byte(out), new(any)) },
+		"junit":      wellFormed,
+		"csv":        func(out string) error { _, err := csv.NewReader(strings.NewReader(out)).ReadAll(); return err },
+		"prometheus": metrics,
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		for format, parse := range formats {
+			out := printed(t, format, hostileDiagnosis(text))
+			if err := parse(out); err != nil {
+				t.Errorf("%s of %q: %v", format, text, err)
+			}
+			if !utf8.ValidString(out) {
+				t.Errorf("%s of %q is not UTF-8", format, text)
+			}
+			if format != "json" && strings.ContainsAny(out, "\x1b\x00\x07\x08\u202e\u2066") {
+				t.Errorf("%s of %q steers who reads it", format, text)
+			}
+		}
+	})
+}
+
+func wellFormed(out string) error {
+	for decoder := xml.NewDecoder(strings.NewReader(out)); ; {
+		if _, err := decoder.Token(); errors.Is(err, io.EOF) {
+			return nil
+		} else if err != nil {
+			return err
+		}
+	}
+}
+
+func metrics(out string) error {
+	parser := expfmt.NewTextParser(model.UTF8Validation)
+	_, err := parser.TextToMetricFamilies(strings.NewReader(out))
+	return err
+}
