@@ -57,6 +57,8 @@ type Prometheus struct {
 	// GPUs is the use of a pod's GPUs over the last hour, 0 to 100, by namespace
 	// and name.
 	GPUs map[[2]string]float64
+	// Usage is what containers used over the last week; see [Snapshot.PastUseOf].
+	Usage map[pastKey]PastUse
 }
 
 // LoadedRule is a rule that a Prometheus evaluates.
@@ -134,6 +136,8 @@ func questions(kind Kind) []question {
 			{"max by (instance) (etcd_mvcc_db_total_size_in_use_in_bytes)", member(func(e *EtcdSize, n float64) { e.InUse = n })},
 			{"max by (instance) (etcd_server_quota_backend_bytes)", member(func(e *EtcdSize, n float64) { e.Quota = n })},
 		}
+	case PrometheusUsage:
+		return usageQuestions()
 	case PrometheusGPUs:
 		// The exporter names the pod that holds the GPU, which a scrape by the
 		// operator renames, since "pod" is then the exporter's own.
@@ -163,7 +167,7 @@ func (p *Prometheus) volume(namespace, claim string) *VolumeStats {
 
 // prometheusKinds are those that ask a Prometheus.
 func prometheusKinds() []Kind {
-	return []Kind{PrometheusLoadedRules, PrometheusScraped, PrometheusNodes, PrometheusVolumes, PrometheusEtcd, PrometheusGPUs}
+	return []Kind{PrometheusLoadedRules, PrometheusScraped, PrometheusNodes, PrometheusVolumes, PrometheusEtcd, PrometheusGPUs, PrometheusUsage}
 }
 
 // usualPrometheuses are the names under which the service of a Prometheus is
@@ -263,6 +267,8 @@ func (s *Snapshot) mergePrometheus(service string, kind Kind, answer *Prometheus
 		p.Etcd = answer.Etcd
 	case PrometheusGPUs:
 		p.GPUs = answer.GPUs
+	case PrometheusUsage:
+		p.Usage = answer.Usage
 	}
 }
 

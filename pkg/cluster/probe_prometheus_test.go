@@ -3,6 +3,7 @@ package cluster
 import (
 	"fmt"
 	"net/http"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -70,6 +71,9 @@ func TestAPrometheusIsFoundAndAskedThroughTheAPIServer(t *testing.T) {
 	}
 	answers[questions(PrometheusScraped)[0].promQL] = vector(`{"metric":{"namespace":"shop","pod":"cart-1"},"value":[1,"1"]}`, `{"metric":{"namespace":"shop","pod":"cart-2"},"value":[1,"0"]}`)
 	answers[questions(PrometheusGPUs)[0].promQL] = vector(`{"metric":{"namespace":"ml","pod":"train-0"},"value":[1,"1.5"]}`)
+	for i, q := range questions(PrometheusUsage) {
+		answers[q.promQL] = vector(fmt.Sprintf(`{"metric":{"namespace":"shop","owner":"cart","container":"cart"},"value":[1,"%d"]}`, 100+i), `{"metric":{"container":"cart"},"value":[1,"9"]}`)
+	}
 	withPrometheus(server, answers)
 	s, err := server.live().Load(t.Context(), prometheusKinds())
 	if err != nil {
@@ -96,8 +100,48 @@ func TestAPrometheusIsFoundAndAskedThroughTheAPIServer(t *testing.T) {
 	if p.Etcd["10.0.0.1:2381"] != (EtcdSize{1000, 999, 998}) {
 		t.Errorf("etcd: %+v", p.Etcd)
 	}
+	if len(p.Usage) != 1 || p.Usage[pastKey{"shop", "cart", "cart"}] != (PastUse{Memory: 100, CPU: 101, HasCPU: true, Known: 102 * time.Hour}) {
+		t.Errorf("usage: %+v", p.Usage)
+	}
 	if !p.Scraped[[2]string{"shop", "cart-1"}] || p.Scraped[[2]string{"shop", "cart-2"}] || p.GPUs[[2]string{"ml", "train-0"}] != 1.5 {
 		t.Errorf("targets %v, GPUs %v", p.Scraped, p.GPUs)
+	}
+}
+
+func TestPastUseIsThatOfAllPodsThatAnOwnerHasHad(t *testing.T) {
+	s := &Snapshot{Prometheus: &Prometheus{Usage: map[pastKey]PastUse{
+		{"shop", "cart", "app"}:   {CPU: 0.5, HasCPU: true, Memory: 100, Known: 167 * time.Hour},
+		{"shop", "legacy", "app"}: {Memory: 300, Known: 2 * time.Hour},
+		{"pay", "cart", "app"}:    {Memory: 900, Known: UsageSpan},
+		{"shop", "fresh", "app"}:  {Memory: 100},
+	}}}
+	workload := func(name string, pods ...string) *Workload {
+		w := &Workload{Self: Ref{Kind: "Deployment", Namespace: "shop", Name: name}}
+		for _, pod := range pods {
+			w.Pods = append(w.Pods, &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: pod}})
+		}
+		return w
+	}
+	for name, test := range map[string]struct {
+		of   *Workload
+		want PastUse
+		ok   bool
+	}{
+		"a Deployment's": {workload("cart", "cart-6d4b75cb6d-x2k4v"), PastUse{CPU: 0.5, HasCPU: true, Memory: 100, Known: 167 * time.Hour}, true},
+		"pods of another name, such as a custom resource's": {workload("rollout", "legacy-0"), PastUse{Memory: 300, Known: 2 * time.Hour}, true},
+		"none":              {workload("worker", "worker-6d4b75cb6d-x2k4v"), PastUse{}, false},
+		"none in this hour": {workload("fresh"), PastUse{}, false},
+	} {
+		if got, ok := s.PastUseOf(test.of, "app"); got != test.want || ok != test.ok {
+			t.Errorf("%s: %+v, %v", name, got, ok)
+		}
+	}
+	// As Prometheus' own label_replace has it.
+	pattern := regexp.MustCompile("^(?:" + madeBy + ")$")
+	for _, pod := range []string{"cart-6d4b75cb6d-x2k4v", "kafka-0", "node-exporter-x2k4v", "a-b-c-d", "web-6d4b75-x", "cart-backup-29475-abcde", "etcd-bcdfgh-1"} {
+		if want := pattern.ReplaceAllString(pod, "$1"); ownerIn(pod) != want {
+			t.Errorf("%s is of %s here, and of %s there", pod, ownerIn(pod), want)
+		}
 	}
 }
 

@@ -48,7 +48,7 @@ func RequestUndersized() practice.Practice {
 	}
 }
 
-func lacking(w *cluster.Workload, c containerSamples, name corev1.ResourceName, percent float64) []practice.Finding {
+func lacking(_ *cluster.Snapshot, w *cluster.Workload, c containerSamples, name corev1.ResourceName, percent float64) []practice.Finding {
 	worth := lackCPU
 	if name == corev1.ResourceMemory {
 		worth = lackMemory

@@ -5,7 +5,6 @@ import (
 	"math"
 	"slices"
 	"strings"
-	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
@@ -17,24 +16,28 @@ import (
 )
 
 // Margins and floors of what is proposed. A sample shows no peak: requests get
-// a half more than it (krr takes the 95th percentile of 14 days, the vertical
-// autoscaler the 90th and 15 %), limits twice of it. After a kill the limit
-// itself is what was too low: at least a half more (krr: a quarter; the
-// vertical autoscaler: a fifth, or 100 MiB).
+// a half more than it, limits twice of it. A week's history shows one: then
+// requests get 15 % more (as krr gives memory, and the vertical autoscaler
+// both), limits a fifth. After a kill the limit itself is what was too low: at
+// least a half more (krr: a quarter; the vertical autoscaler: a fifth, or
+// 100 MiB).
 const (
-	requestMargin = 1.5
-	limitMargin   = 2
-	killedMargin  = 1.5
-	cpuFloor      = 0.01     // cores, krr's
-	memoryFloor   = 32 << 20 // of a request
-	limitFloor    = 64 << 20
+	requestMargin     = 1.5
+	weekRequestMargin = 1.15
+	limitMargin       = 2.0
+	weekLimitMargin   = 1.2
+	killedMargin      = 1.5
+	cpuFloor          = 0.01     // cores, krr's
+	memoryFloor       = 32 << 20 // of a request
+	limitFloor        = 64 << 20
 	// enoughHistory is for how long a use must be known before a request is
-	// lowered to it: a week has its peak.
-	enoughHistory = 7 * 24 * time.Hour
+	// lowered to it: a week has its peak, and a Prometheus may miss some hours.
+	enoughHistory = cluster.UsageSpan * 95 / 100
 )
 
 // sizedWhen ends what a remedy that sizes a container says of itself.
-const sizedWhen = "refused where no pod that has run for 10 minutes has a sample, a VerticalPodAutoscaler sizes it, or no node or quota has the room"
+const sizedWhen = "where a Prometheus has a week's history, to 15 % (limits 20 %) more than its peak, of CPU its 95th percentile; " +
+	"refused where there is neither history nor a sample of a pod that has run for 10 minutes, a VerticalPodAutoscaler sizes it, or no node or quota has the room"
 
 // raisesLimit is what the remedies of kills and of those to come write.
 const raisesLimit = "raises resources.limits.memory by half, or to half more than is used where that is more, and the request with it where the two are equal; " +
@@ -44,61 +47,8 @@ const raisesLimit = "raises resources.limits.memory by half, or to half more tha
 func sizingKinds() []cluster.Kind {
 	return []cluster.Kind{
 		cluster.PodMetrics, cluster.Nodes, cluster.LimitRanges, cluster.ResourceQuotas, cluster.Autoscalers, cluster.VerticalScalers, cluster.ReplicaSets,
+		cluster.PrometheusUsage,
 	}
-}
-
-// use is what is known of a container's use of a resource.
-type use struct {
-	peak    float64 // of the fullest pod: cores, or bytes
-	pods    int
-	history time.Duration // that the peak is taken over; 0 is one sample
-}
-
-// usedBy is what a container's running pods use, by the resource metrics API;
-// false where it has no sample of one that has run for a while.
-func usedBy(s *cluster.Snapshot, c cluster.Container, name corev1.ResourceName) (use, bool) {
-	for _, samples := range sampled(s, c.Workload, warmUp) {
-		if samples.name != c.Name {
-			continue
-		}
-		known := use{pods: len(samples.samples)}
-		for _, one := range samples.samples {
-			known.peak = max(known.peak, number(one.used[name]))
-		}
-		return known, known.pods > 0
-	}
-	return use{}, false
-}
-
-// words say where a figure comes from.
-func (u use) words(name corev1.ResourceName) string {
-	of := "by one sample now of 1 pod"
-	if u.pods > 1 {
-		of = fmt.Sprintf("by one sample now, in the fullest of %d pods", u.pods)
-	}
-	if u.history > 0 {
-		of = fmt.Sprintf("at the peak of %s, in the fullest of %d pods", span(u.history), u.pods)
-	}
-	return fmt.Sprintf("uses %s %s", amount(name, u.peak), of)
-}
-
-// unknownUse says why nothing is known of a container's use.
-func unknownUse(s *cluster.Snapshot) string {
-	switch {
-	case !s.Origin.Live:
-		return "manifests do not show what it uses: run harden against the cluster where it runs, or measure it"
-	case !s.WasRead(cluster.PodMetrics):
-		return "what it uses is not known: " + whyNoMetrics(s)
-	default:
-		return fmt.Sprintf("what it uses is not known: no pod of it has run for %s and has a sample in the metrics API", span(warmUp))
-	}
-}
-
-func whyNoMetrics(s *cluster.Snapshot) string {
-	if c := s.Coverage(cluster.PodMetrics); c.Reason != "" {
-		return "the resource metrics API: " + c.Reason
-	}
-	return "the cluster has no resource metrics API"
 }
 
 // sizer proposes the size of a container from what it uses, where nobody else
@@ -129,7 +79,8 @@ func requestFor(s *cluster.Snapshot, c cluster.Container, name corev1.ResourceNa
 	if !ok {
 		return edit, "", unknownUse(s)
 	}
-	wanted := rounded(name, max(known.peak*requestMargin, floorOf(name)))
+	margin := known.forRequest()
+	wanted := rounded(name, max(known.peak*margin, known.now, floorOf(name)))
 	effective := s.Resources(c)
 	if limit, limited := effective.Limits[name]; limited && number(limit) < number(wanted) {
 		wanted = limit
@@ -138,7 +89,7 @@ func requestFor(s *cluster.Snapshot, c cluster.Container, name corev1.ResourceNa
 		return edit, "", refused
 	}
 	return change.Set(wanted.String(), mend.InContainer(c, "resources", "requests", string(name))...),
-		fmt.Sprintf("container %q %s; × %.1f, and at least %s", c.Name, known.words(name), requestMargin, amount(name, floorOf(name))), ""
+		fmt.Sprintf("container %q %s; × %s, and at least %s", c.Name, known.words(name), times(margin), amount(name, floorOf(name))), ""
 }
 
 func floorOf(name corev1.ResourceName) float64 {
@@ -154,7 +105,7 @@ func setLimit(s *cluster.Snapshot, c cluster.Container, _ practice.Finding) prac
 	if !ok {
 		return practice.Refuse("%s", unknownUse(s))
 	}
-	wanted := max(known.peak*limitMargin, limitFloor)
+	wanted := max(known.peak*known.forLimit(), limitFloor)
 	request, requested := s.Resources(c).Requests[corev1.ResourceMemory]
 	if requested {
 		wanted = max(wanted, number(request)) // a limit below it would be refused
@@ -175,8 +126,8 @@ func setLimit(s *cluster.Snapshot, c cluster.Container, _ practice.Finding) prac
 		edits = append(edits, edit)
 	}
 	return practice.Propose(mend.Edit(c.Workload, edits...)).
-		Because("container %q %s; × %d, and at least %s", c.Name, known.words(corev1.ResourceMemory), limitMargin, amount(corev1.ResourceMemory, limitFloor)).
-		Risking("a peak above the limit, which one sample does not show, is killed%s", heapNote(c))
+		Because("container %q %s; × %s, and at least %s", c.Name, known.words(corev1.ResourceMemory), times(known.forLimit()), amount(corev1.ResourceMemory, limitFloor)).
+		Risking("a peak above the limit, which %s does not show, is killed%s", shownBy(known), heapNote(c))
 }
 
 // raiseLimit proposes a higher memory limit for a container that was killed at
@@ -211,7 +162,7 @@ func raiseLimit(s *cluster.Snapshot, c cluster.Container, _ practice.Finding) pr
 		}
 		edits = append(edits, change.Set(raised.String(), mend.InContainer(c, "resources", "requests", "memory")...))
 	}
-	return practice.Propose(mend.Edit(c.Workload, edits...)).Because("%s; × %.1f", said, killedMargin).
+	return practice.Propose(mend.Edit(c.Workload, edits...)).Because("%s; × %s", said, times(killedMargin)).
 		Risking("a leak only takes longer to reach it%s", heapNote(c))
 }
 
@@ -235,10 +186,30 @@ func lowerRequest(s *cluster.Snapshot, c cluster.Container, f practice.Finding) 
 	switch {
 	case !ok:
 		return practice.Refuse("%s", unknownUse(s))
+	case known.history == 0:
+		return practice.Refuse("it %s: too little to take room away, since a week has its peak; %s", known.words(name), noHistory(s))
 	case known.history < enoughHistory:
-		return practice.Refuse("it %s: too little to take room away, since a week has its peak; look at %s of history, then lower it by hand", known.words(name), span(enoughHistory))
+		return practice.Refuse("it %s: too little to take room away, since a week has its peak", known.words(name))
+	case isGuaranteed(c.Workload):
+		return practice.Refuse("its pods are of QoS class Guaranteed, which they would lose with a request below the limit: lower both by hand")
 	}
-	return raiseRequest(s, c, f)
+	if why := scalesOn(c.Workload, name); why != "" {
+		return practice.Refuse("%s", why)
+	}
+	edit, why, refused := requestFor(s, c, name)
+	if refused != "" {
+		return practice.Refuse("%s", refused)
+	}
+	request := c.Resources.Requests[name]
+	if lowered, err := resource.ParseQuantity(fmt.Sprint(edit.Value)); err != nil || lowered.Cmp(request) >= 0 {
+		return practice.Refuse("it %s, and with a margin that is no less than it requests", known.words(name))
+	}
+	return practice.Propose(mend.Edit(c.Workload, edit)).Because("%s", why).
+		Risking("a peak that comes less than once a week finds its room taken by others")
+}
+
+func isGuaranteed(w *cluster.Workload) bool {
+	return slices.ContainsFunc(w.Pods, func(p *corev1.Pod) bool { return p.Status.QOSClass == corev1.PodQOSGuaranteed })
 }
 
 // scalesOn says that an autoscaler counts in parts of a request, so that
