@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 
 	"github.com/spf13/cobra"
 
@@ -21,7 +22,7 @@ func newRootCommand() *cobra.Command {
 	}
 	name := root.PersistentFlags().String("name", "prod", "name of the cluster")
 	open := func() (state.Dir, error) { return state.Open(*name) }
-	root.AddCommand(newUp(open), newDown(open), newStatus(open), newKubeconfig(open), newEnv(open), newSave(open), newRelock())
+	root.AddCommand(newUp(open), newDown(open), newStatus(open), newKubeconfig(open), newEnv(open), newSave(open), newPrograms(), newRelock())
 	return root
 }
 
@@ -139,6 +140,31 @@ func newSave(open opener) *cobra.Command {
 				return err
 			}
 			return plane.Save(cmd.Context(), dir, args[0], cmd.ErrOrStderr())
+		},
+	}
+}
+
+// newPrograms is for tests that need more than a cluster.
+func newPrograms() *cobra.Command {
+	return &cobra.Command{
+		Use:     "programs GROUP",
+		Short:   "Build programs that stand beside a cluster, and print the directory that holds them",
+		Example: "  go run . programs prometheus   # prometheus and promtool",
+		Args:    cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			cache, err := build.OpenCache(cmd.ErrOrStderr())
+			if err != nil {
+				return err
+			}
+			paths, err := cache.EnsureAside(cmd.Context(), args[0])
+			if err != nil {
+				return err
+			}
+			for _, path := range paths { // all of them are in one
+				_, err := fmt.Fprintln(cmd.OutOrStdout(), filepath.Dir(path))
+				return err
+			}
+			return nil
 		},
 	}
 }

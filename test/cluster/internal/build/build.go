@@ -54,6 +54,26 @@ func (c Cache) Ensure(ctx context.Context, selection Selection) (map[string]stri
 	if err != nil {
 		return nil, err
 	}
+	return c.have(ctx, jobs)
+}
+
+// EnsureAside returns the paths of the programs of a group that is no part of a
+// cluster, likewise.
+func (c Cache) EnsureAside(ctx context.Context, name string) (map[string]string, error) {
+	for _, group := range Aside() {
+		if group.Name != name {
+			continue
+		}
+		jobs, err := c.groupJobs(group, true)
+		if err != nil {
+			return nil, err
+		}
+		return c.have(ctx, jobs)
+	}
+	return nil, fmt.Errorf("nothing named %s can be built aside", name)
+}
+
+func (c Cache) have(ctx context.Context, jobs []job) (map[string]string, error) {
 	if len(missing(jobs)) > 0 {
 		if err := c.buildMissing(ctx, jobs); err != nil {
 			return nil, err
@@ -73,28 +93,38 @@ func (c Cache) jobs(selection Selection) ([]job, error) {
 	}
 	var jobs []job
 	for _, group := range groups {
-		l, err := group.lock()
+		some, err := c.groupJobs(group, selection.Node)
 		if err != nil {
 			return nil, err
 		}
-		for _, program := range group.Programs {
-			if program.Node && !selection.Node {
-				continue
-			}
-			jobs = append(jobs, job{
-				name:   program.Name,
-				target: filepath.Join(c.Dir, "bin", group.key(l), program.Name),
-				build: func(ctx context.Context, target string) error {
-					return c.compile(ctx, group, l, program, target)
-				},
-			})
-		}
+		jobs = append(jobs, some...)
 	}
 	if !selection.Node {
 		return jobs, nil
 	}
 	own, err := c.imageJobs()
 	return append(jobs, own...), err
+}
+
+func (c Cache) groupJobs(group Group, node bool) ([]job, error) {
+	l, err := group.lock()
+	if err != nil {
+		return nil, err
+	}
+	var jobs []job
+	for _, program := range group.Programs {
+		if program.Node && !node {
+			continue
+		}
+		jobs = append(jobs, job{
+			name:   program.Name,
+			target: filepath.Join(c.Dir, "bin", group.key(l), program.Name),
+			build: func(ctx context.Context, target string) error {
+				return c.compile(ctx, group, l, program, target)
+			},
+		})
+	}
+	return jobs, nil
 }
 
 func missing(jobs []job) []job {

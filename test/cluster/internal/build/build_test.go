@@ -33,7 +33,7 @@ func everyGroup(t *testing.T) []Group {
 		}
 		all = append(all, groups...)
 	}
-	return all
+	return append(all, Aside()...)
 }
 
 func TestAMinorThatIsNotPinnedIsRefusedWithThoseThatAre(t *testing.T) {

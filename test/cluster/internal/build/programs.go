@@ -47,6 +47,10 @@ func (s Selection) Groups() ([]Group, error) {
 	}
 }
 
+// Aside lists the groups that stand beside a cluster: a test asks for one by its
+// name.
+func Aside() []Group { return []Group{prometheus()} }
+
 func controlPlane() []Program {
 	return []Program{
 		{Name: "kube-apiserver", Package: "k8s.io/kubernetes/cmd/kube-apiserver"},
@@ -114,6 +118,21 @@ func coredns() Group {
 		Name:     "coredns",
 		Module:   "github.com/coredns/coredns",
 		Programs: []Program{{Name: "coredns", Package: "github.com/coredns/coredns", Node: true}},
+	}
+}
+
+// prometheus is the server itself and promtool, which checks and tries rules and
+// writes history.
+func prometheus() Group {
+	const module = "github.com/prometheus/prometheus"
+	return Group{
+		Name:   "prometheus",
+		Module: module,
+		Programs: []Program{
+			{Name: "prometheus", Package: module + "/cmd/prometheus"},
+			{Name: "promtool", Package: module + "/cmd/promtool"},
+		},
+		Tags: "remove_all_sd", // the clouds' libraries; targets come from files here
 	}
 }
 
