@@ -32,7 +32,8 @@ type API interface {
 	// List lists the objects of ref's kind in its namespace.
 	List(ctx context.Context, ref cluster.Ref, options metav1.ListOptions) ([]unstructured.Unstructured, error)
 	// Create and Patch write, or try to with dryRun; fields that the kind does
-	// not have are an error.
+	// not have are an error. What the server warns of beside its answer goes to
+	// the context's [heeding].
 	Create(ctx context.Context, obj *unstructured.Unstructured, dryRun bool) (*unstructured.Unstructured, error)
 	Patch(ctx context.Context, ref cluster.Ref, patch []byte, dryRun bool) (*unstructured.Unstructured, error)
 	// TryApply is a server-side apply that writes nothing and forces nothing.
@@ -56,6 +57,7 @@ type live struct {
 func Connect(config *rest.Config, contextName string, mapper meta.RESTMapper) (API, error) {
 	config = rest.CopyConfig(config)
 	config.QPS = -1 // API Priority and Fairness shares the server out
+	config.WarningHandlerWithContext = warnings{}
 	client, err := dynamic.NewForConfig(config)
 	if err != nil {
 		return nil, err

@@ -35,6 +35,7 @@ type server struct {
 	crashes   func(deployment *unstructured.Unstructured) string
 	conflict  map[string]string // what TryApply conflicts with: manager by field
 	forbidden map[string]bool   // "verb kind"
+	warns     []string          // what it warns of at each patch that is tried
 	admit     func(obj *unstructured.Unstructured, dryRun bool) error
 	before    func(verb string, ref cluster.Ref, dryRun bool) error // before a request is served
 	after     func(verb string, ref cluster.Ref, dryRun bool) error // after, when its answer is on the way
@@ -212,6 +213,9 @@ func (s *server) Patch(ctx context.Context, ref cluster.Ref, patch []byte, dryRu
 			if err := s.admit(changed, dryRun); err != nil {
 				return err
 			}
+		}
+		for _, text := range s.warns {
+			warnings{}.HandleWarningHeaderWithContext(ctx, 299, "-", text)
 		}
 		after = changed.DeepCopy()
 		if !dryRun {

@@ -224,12 +224,16 @@ func (r *Run) tryOne(ctx context.Context, item *Item, d *draft, t *trial) error 
 	if err != nil {
 		return err
 	}
-	after, err := r.API.Patch(ctx, d.change.Object, patch, true)
+	trying, heard := heeding(ctx)
+	after, err := r.API.Patch(trying, d.change.Object, patch, true)
 	if movedOn(err) {
 		return r.tryAgain(ctx, item, d, t)
 	}
 	if err != nil {
 		return said(err)
+	}
+	if err := heed(d.change.Object, heard.said, t); err != nil {
+		return err
 	}
 	d.after, d.touches = after, change.Diff(d.before, after)
 	if len(d.touches) == 0 {

@@ -20,8 +20,9 @@ type Remedy struct {
 	// Everywhere remedies rest on what other namespaces hold: a run that is
 	// narrowed to one has to read all of them.
 	Everywhere bool
-	// LeadsTo are practices of severity info that begin to judge an object once
-	// it is mended, and find more to do: a second replica can be scaled by load.
+	// LeadsTo are practices that begin to judge an object once it is mended, and
+	// find more to do: a second replica can be scaled by load, a namespace in which
+	// all meet a level can enforce it.
 	LeadsTo []string
 	// Propose says what would mend a finding of its practice, or why nothing
 	// safe would. It is pure, and its proposal makes no other practice fail.

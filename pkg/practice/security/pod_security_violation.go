@@ -39,6 +39,7 @@ func PodSecurityViolation() practice.Practice {
 		Judges: cluster.WorkloadKinds(),
 		Remedy: &practice.Remedy{
 			Does:    "writes those controls of pss-baseline and pss-restricted that the namespace's level asks for, under the same conditions",
+			LeadsTo: []string{"pod-security-level-loose"},
 			Propose: mend.Workload(meetOwnLevel),
 		},
 		Check: checkViolations,

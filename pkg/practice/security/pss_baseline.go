@@ -33,6 +33,7 @@ func PSSBaseline() practice.Practice {
 		Remedy: &practice.Remedy{
 			Does: "replaces seccompProfile: Unconfined by RuntimeDefault; refused for what else baseline forbids (privileged containers, the host's namespaces, paths and ports, " +
 				"added capabilities), since whether the program needs it cannot be seen",
+			LeadsTo: []string{"pod-security-level-loose"},
 			Propose: mend.Workload(meetLevel(api.LevelBaseline)),
 		},
 		Check: meetsStandard(api.LevelBaseline),

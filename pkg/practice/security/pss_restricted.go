@@ -35,6 +35,7 @@ func PSSRestricted() practice.Practice {
 			Does: "one change each: runAsNonRoot with the UID that every container is seen to run with, seccompProfile: RuntimeDefault, allowPrivilegeEscalation: false, capabilities: {drop: [ALL]}; " +
 				"each refused where nothing proves that the containers do without what it takes: they run as root, their UID is not known, they add capabilities or listen below port 1024",
 			Uses:    []cluster.Kind{cluster.Pods, cluster.ReplicaSets},
+			LeadsTo: []string{"pod-security-level-loose"},
 			Propose: mend.Workload(meetLevel(api.LevelRestricted)),
 		},
 		Check: meetsStandard(api.LevelRestricted),

@@ -37,6 +37,7 @@ func RunAsRoot() practice.Practice {
 			Does: "sets runAsNonRoot: true, and runAsUser to the UID that its pods are seen to run with; refused where a pod runs as root, or no pod tells its UID " +
 				"(the API server reports it since 1.31, where the container runtime does)",
 			Uses:    []cluster.Kind{cluster.Pods, cluster.ReplicaSets},
+			LeadsTo: []string{"pod-security-level-loose"},
 			Propose: mend.Workload(runAsOther),
 		},
 		Check: practice.EachWorkload(sharesUsersWithNode, func(_ *cluster.Snapshot, w *cluster.Workload) []practice.Finding {

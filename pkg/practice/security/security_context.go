@@ -25,7 +25,10 @@ type control struct {
 // accept by itself.
 func meetLevel(level api.Level) func(*cluster.Snapshot, *cluster.Workload, practice.Finding) practice.Proposal {
 	return func(_ *cluster.Snapshot, w *cluster.Workload, _ practice.Finding) practice.Proposal {
-		return meet(w, level)
+		// A pod's Unconfined is against baseline already, and pss-baseline's to mend.
+		pod := w.Template.Spec.SecurityContext
+		ofBaseline := level == api.LevelRestricted && pod != nil && isUnconfined(pod.SeccompProfile)
+		return meet(w, level, ofBaseline)
 	}
 }
 
@@ -33,16 +36,21 @@ func meetLevel(level api.Level) func(*cluster.Snapshot, *cluster.Workload, pract
 func meetOwnLevel(s *cluster.Snapshot, w *cluster.Workload, _ practice.Finding) practice.Proposal {
 	level, _ := enforced(s.Namespace(w.Self.Namespace))
 	if level.Level != api.LevelRestricted {
-		return meet(w, level.Level)
+		return meet(w, level.Level, false)
 	}
 	if beyond := onlyByHand(w); beyond != "" {
 		return practice.Refuse("%s", beyond)
 	}
-	return meet(w, api.LevelRestricted)
+	return meet(w, api.LevelRestricted, false)
 }
 
-func meet(w *cluster.Workload, level api.Level) practice.Proposal {
-	controls := []control{confine(w, level)}
+// meet proposes what a level asks for; confined leaves the seccomp profile as it
+// is.
+func meet(w *cluster.Workload, level api.Level, confined bool) practice.Proposal {
+	var controls []control
+	if !confined {
+		controls = append(controls, confine(w, level))
+	}
 	if level == api.LevelRestricted {
 		if !onLinux(w) {
 			return practice.Refuse("its pods are for Windows, which knows none of these controls")
