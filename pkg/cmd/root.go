@@ -30,10 +30,20 @@ import (
 	"github.com/kubectl-prod/kubectl-prod/pkg/cmd/version"
 )
 
+// interrupts are the signals that end a run in order: a terminal that is closed
+// too, unless nohup has it survive that.
+func interrupts() []os.Signal {
+	signals := []os.Signal{os.Interrupt, syscall.SIGTERM}
+	if !signal.Ignored(syscall.SIGHUP) {
+		signals = append(signals, syscall.SIGHUP)
+	}
+	return signals
+}
+
 // Main runs the plugin with the process's arguments and returns its exit code.
 // release is the version of a release build, "" otherwise.
 func Main(streams genericiooptions.IOStreams, args []string, release string) int {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	ctx, stop := signal.NotifyContext(context.Background(), interrupts()...)
 	defer stop()
 	root := NewCommand(streams, version.Current(release))
 	root.SetArgs(arguments(args))

@@ -155,6 +155,19 @@ func (r *Run) leave(result *report.Hardening, plan *Plan, from int, quit bool) {
 	}
 }
 
+// Report is the plan as it is, before any word with the API server.
+func (p *Plan) Report() *report.Hardening {
+	h := newHardening(p)
+	for n, item := range p.Items {
+		shown := item.shown(n+1, nil, nil)
+		for _, c := range item.Proposal.Changes {
+			shown.Writes = append(shown.Writes, report.HardenWrite{Object: objectOf(c.Object), Create: c.Create != nil, Patch: change.Text(c)})
+		}
+		h.Changes = append(h.Changes, shown)
+	}
+	return h
+}
+
 func newHardening(plan *Plan) *report.Hardening {
 	h := &report.Hardening{
 		TypeMeta: metav1.TypeMeta{APIVersion: report.GroupVersion().String(), Kind: "Hardening"},

@@ -5,12 +5,10 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"regexp"
 	"slices"
 	"strings"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"sigs.k8s.io/structured-merge-diff/v6/fieldpath"
 
@@ -159,37 +157,6 @@ func (r *Run) draft(ctx context.Context, c change.Change, accepted drafts) (*dra
 	return d, nil
 }
 
-// owned refuses what something else owns. A new object belongs where the
-// object belongs that the finding is about.
-func (r *Run) owned(ctx context.Context, item *Item, d *draft, t *trial) error {
-	about := d.before
-	if d.creates() {
-		if item.Object.Kind == "Cluster" && item.Object.APIVersion == "" {
-			return nil
-		}
-		var err error
-		if about, err = r.API.Get(ctx, item.Object); err != nil {
-			if isGone(err) || apierrors.IsForbidden(err) {
-				return refuse("%s cannot be read, so that nothing tells who owns it", item.Object)
-			}
-			return err
-		}
-	}
-	d.about = about
-	owner := r.ownerOf(ctx, about)
-	t.owner = owner
-	switch {
-	case owner.Foreign():
-		t.git = true
-		return refuse("%s owns %s: %s", owner, cluster.RefTo(about), owner.Advice)
-	case owner.Unknown && r.Yes:
-		return refuse("who owns %s is %s; without --yes you are asked", cluster.RefTo(about), owner)
-	case owner.Unknown:
-		t.notes = append(t.notes, "who owns it is "+owner.String())
-	}
-	return nil
-}
-
 // tryOne asks the API server to try one draft, and puts its answer into it.
 func (r *Run) tryOne(ctx context.Context, item *Item, d *draft, t *trial) error {
 	// What comes of a change, or of a budget or an autoscaler beside it, can be
@@ -226,10 +193,12 @@ func (r *Run) tryOne(ctx context.Context, item *Item, d *draft, t *trial) error 
 	}
 	trying, heard := heeding(ctx)
 	after, err := r.API.Patch(trying, d.change.Object, patch, true)
-	if movedOn(err) {
+	switch {
+	case movedOn(err):
 		return r.tryAgain(ctx, item, d, t)
-	}
-	if err != nil {
+	case isGone(err):
+		return refuse("%s is no longer there", d.change.Object)
+	case err != nil:
 		return said(err)
 	}
 	if err := heed(d.change.Object, heard.said, t); err != nil {
@@ -294,181 +263,6 @@ func said(err error) error {
 }
 
 func oneLine(text string) string { return strings.Join(strings.Fields(text), " ") }
-
-// conflicts asks a server-side apply that forces nothing who else writes the
-// fields that are set, and managedFields who writes those that are removed.
-// What a person's tool wrote is told; what a controller or anything unknown
-// wrote is refused.
-func (r *Run) conflicts(ctx context.Context, d *draft, t *trial) error {
-	managers := map[string][]string{} // the fields of each
-	removes := false
-	for _, edit := range d.own.Edits {
-		if edit.Value != nil {
-			continue
-		}
-		removes = true
-		for _, manager := range managersOf(d.before, edit.Path) {
-			managers[manager] = append(managers[manager], change.Pathname(edit.Path))
-		}
-	}
-	apply := d.own.ApplyConfiguration()
-	apply.SetUID(d.before.GetUID())
-	if err := r.API.TryApply(ctx, apply); apierrors.IsConflict(err) {
-		for manager, fields := range conflictsIn(err) {
-			managers[manager] = append(managers[manager], fields...)
-		}
-	} else if err != nil && !removes {
-		t.notes = append(t.notes, "who else writes its fields could not be tried: "+oneLine(err.Error()))
-	}
-	for _, manager := range sortedKeys(managers) {
-		fields := strings.Join(managers[manager], ", ")
-		switch writerOf(manager) {
-		case person:
-			t.notes = append(t.notes, fmt.Sprintf("%s was last set by %s: %s", fields, manager, setBack(manager)))
-		case ourselves:
-		case controller:
-			t.git = true
-			return refuse("%s is set by the controller %s, which would set it back", fields, manager)
-		default:
-			t.git = true
-			return refuse("%s is set by %s, of which nothing is known: it may set it back", fields, manager)
-		}
-	}
-	return nil
-}
-
-func sortedKeys[V any](m map[string]V) []string {
-	var keys []string
-	for key := range m {
-		keys = append(keys, key)
-	}
-	slices.Sort(keys)
-	return keys
-}
-
-// conflictsIn are the managers that a server-side apply conflicts with, each
-// with its fields.
-func conflictsIn(err error) map[string][]string {
-	managers := map[string][]string{}
-	var status apierrors.APIStatus
-	if !errors.As(err, &status) || status.Status().Details == nil {
-		return managers
-	}
-	named := regexp.MustCompile(`conflict with "([^"]+)"`)
-	for _, cause := range status.Status().Details.Causes {
-		if cause.Type != metav1.CauseTypeFieldManagerConflict {
-			continue
-		}
-		manager := cause.Message
-		if match := named.FindStringSubmatch(cause.Message); match != nil {
-			manager = match[1]
-		}
-		managers[manager] = append(managers[manager], strings.TrimPrefix(cause.Field, "."))
-	}
-	return managers
-}
-
-// managersOf are the field managers that own a field, or one inside it.
-func managersOf(obj *unstructured.Unstructured, path fieldpath.Path) []string {
-	var managers []string
-	for _, entry := range obj.GetManagedFields() {
-		if entry.FieldsV1 == nil {
-			continue
-		}
-		var set fieldpath.Set
-		if err := set.FromJSON(strings.NewReader(entry.FieldsV1.GetRawString())); err != nil {
-			managers = append(managers, entry.Manager) // it may
-			continue
-		}
-		owns := false
-		set.Iterate(func(held fieldpath.Path) {
-			owns = owns || len(held) >= len(path) && held[:len(path)].Equals(path)
-		})
-		if owns && !slices.Contains(managers, entry.Manager) {
-			managers = append(managers, entry.Manager)
-		}
-	}
-	return managers
-}
-
-// preflight has the API server try a pod of the changed template: that is what
-// Pod Security, quotas, limit ranges and webhooks judge, and no workload's own
-// dry run asks them.
-func (r *Run) preflight(ctx context.Context, d *draft, t *trial) error {
-	pod := podOf(d.after)
-	if pod == nil {
-		return nil
-	}
-	if !r.mayTryPods(ctx, pod.GetNamespace()) {
-		t.notes = append(t.notes, "its pods were not tried: you may not create pods in "+pod.GetNamespace())
-		return nil
-	}
-	_, err := r.API.Create(ctx, pod, true)
-	if err == nil {
-		return nil
-	}
-	refused, ok := errors.AsType[*refusal](said(err))
-	if !ok {
-		return err
-	}
-	surges := false
-	if rolls(d.after) {
-		s, err := stateOf(d.after)
-		if err != nil {
-			return err
-		}
-		surges = s.surges
-	}
-	switch {
-	case strings.Contains(refused.text, "dry run"):
-		t.notes = append(t.notes, "its pods were not tried: "+refused.text)
-		return nil
-	case strings.Contains(refused.text, "exceeded quota") && !surges:
-		// Old pods go first, and free what the new ones need.
-		t.notes = append(t.notes, "no room for one more pod now: "+refused.text)
-		return nil
-	}
-	return refuse("a pod of the changed template is not admitted: %s", strings.TrimPrefix(refused.text, "the API server refuses it: "))
-}
-
-// ownerOf classifies an object by itself and by what its controller references
-// lead to.
-func (r *Run) ownerOf(ctx context.Context, obj *unstructured.Unstructured) Owner {
-	var above []*unstructured.Unstructured
-	for ref := metav1.GetControllerOf(obj); ref != nil && len(above) < maxOwners; {
-		parent, err := r.API.Get(ctx, cluster.Ref{APIVersion: ref.APIVersion, Kind: ref.Kind, Namespace: obj.GetNamespace(), Name: ref.Name})
-		if err != nil {
-			break // the reference itself tells enough
-		}
-		above = append(above, parent)
-		ref = metav1.GetControllerOf(parent)
-	}
-	return Classify(obj, above, r.argoApplications(ctx, obj))
-}
-
-// maxOwners bounds the walk up the owners, which a loop would make endless.
-const maxOwners = 8
-
-// argoApplications are the names of Argo CD's Applications, asked for once and
-// only for objects whose label may name one. Where they cannot be read the
-// label counts.
-func (r *Run) argoApplications(ctx context.Context, obj *unstructured.Unstructured) []string {
-	instance := obj.GetLabels()["app.kubernetes.io/instance"]
-	if instance == "" {
-		return nil
-	}
-	r.once.Do(func() {
-		applications, err := r.API.List(ctx, cluster.Ref{APIVersion: "argoproj.io/v1alpha1", Kind: "Application"}, metav1.ListOptions{})
-		for _, application := range applications {
-			r.applications = append(r.applications, application.GetName())
-		}
-		r.argoHidden = err != nil && !isGone(err)
-	})
-	if r.argoHidden {
-		return []string{instance}
-	}
-	return r.applications
-}
 
 // holdsSecrets reports whether what the journal keeps of a draft may hold a
 // secret.

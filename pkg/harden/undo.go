@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
+	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -106,7 +108,7 @@ func (r *Run) takeBack(ctx context.Context, record *journal.Record) error {
 }
 
 func (r *Run) takeBackOne(ctx context.Context, o *journal.Object) error {
-	for range attempts {
+	for n := range attempts {
 		now, err := r.reread(ctx, o.Ref())
 		if err != nil {
 			return err
@@ -123,8 +125,14 @@ func (r *Run) takeBackOne(ctx context.Context, o *journal.Object) error {
 			return nil
 		}
 		var changed *change.ChangedError
-		if !movedOn(err) && !unanswered(err) && !errors.As(err, &changed) {
+		lost := unanswered(err)
+		if !movedOn(err) && !lost && !errors.As(err, &changed) || lost && n == attempts-1 {
 			return fmt.Errorf("%s: %w", nameOf(o.Ref()), said(err))
+		}
+		if lost {
+			if err := pause(ctx, time.Second); err != nil {
+				return err
+			}
 		}
 	}
 	return fmt.Errorf("%s is being written all the time", nameOf(o.Ref()))
@@ -239,3 +247,7 @@ func (r *Run) Finish(ctx context.Context, record *journal.Record) (wrong string,
 	}
 	return wrong, err
 }
+
+var errElsewhere = errors.New("it was made in another cluster")
+
+func listed(which []string) string { return strings.Join(which, ", ") }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"slices"
+	"strings"
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -167,14 +168,17 @@ var errUnclear = errors.New("whether it was written cannot be told")
 // writeOne writes one object and notes in o what the API server made of it.
 // Where the answer got lost, it looks whether it was written.
 func (r *Run) writeOne(ctx context.Context, o *journal.Object, before *unstructured.Unstructured) error {
-	for range attempts {
+	for n := range attempts {
 		after, err := r.send(ctx, o, before)
 		if err == nil {
 			o.Wrote(before, after)
 			return nil
 		}
 		lost := unanswered(err)
-		if !lost && !movedOn(err) {
+		switch {
+		case o.Created == nil && isGone(err):
+			return refuse("%s was deleted meanwhile", nameOf(o.Ref()))
+		case !lost && !movedOn(err), lost && n == attempts-1:
 			return err
 		}
 		now, err := r.reread(ctx, o.Ref())
@@ -189,6 +193,11 @@ func (r *Run) writeOne(ctx context.Context, o *journal.Object, before *unstructu
 			return refuse("%s was deleted meanwhile", nameOf(o.Ref()))
 		}
 		before = now
+		if lost { // it reads, and cannot write yet
+			if err := pause(ctx, time.Second); err != nil {
+				return fmt.Errorf("%w: %w", errUnclear, err)
+			}
+		}
 	}
 	return refuse("%s is being written all the time", nameOf(o.Ref()))
 }
@@ -229,7 +238,9 @@ func (r *Run) send(ctx context.Context, o *journal.Object, before *unstructured.
 	return r.API.Patch(ctx, o.Ref(), patch, false)
 }
 
-// unanswered reports whether an error leaves open what the API server did.
+// unanswered reports whether an error leaves open what the API server did: no
+// answer, one by what stands before it, or an etcd that did not answer it. A
+// webhook that fails is told as an internal error too, and is an answer.
 func unanswered(err error) bool {
 	var status apierrors.APIStatus
 	if !errors.As(err, &status) {
@@ -237,7 +248,7 @@ func unanswered(err error) bool {
 		_, refused := errors.AsType[*refusal](err)
 		return !changed && !refused
 	}
-	return status.Status().Code >= 500 && !apierrors.IsInternalError(err) || apierrors.IsTooManyRequests(err)
+	return status.Status().Code >= 500 && !strings.Contains(err.Error(), "webhook") || apierrors.IsTooManyRequests(err)
 }
 
 func pause(ctx context.Context, d time.Duration) error {

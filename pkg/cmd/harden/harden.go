@@ -6,7 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os/signal"
 	"slices"
+	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -205,6 +207,9 @@ func (o *Options) Run(ctx context.Context) error {
 	run := &harden.Run{API: api, Face: face, Yes: o.Yes, Timeout: o.Timeout, Soak: o.Soak}
 	writes := o.DryRun == "none" && (o.Yes || o.interactive())
 	if writes {
+		// Who reads the log may go (| head, a closed terminal): that must not end
+		// the process between a write and its journal.
+		signal.Ignore(syscall.SIGPIPE)
 		if run.Journal, err = journal.Open(); err != nil {
 			return err
 		}

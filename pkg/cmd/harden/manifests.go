@@ -79,7 +79,9 @@ func (o *Options) mendManifests() error {
 	asPatches = asPatches || slices.ContainsFunc(result.Files, renderedByHelm)
 	switch {
 	case asPatches:
-		err = o.writePatches(result.Changes(), helmRelease(result.Snapshot))
+		if err = o.writePatches(result.Changes(), helmRelease(result.Snapshot)); err == nil && o.Out != "" && o.Print.Output != "" {
+			err = o.Print.Write(o.IOStreams, func(w io.Writer) error { return o.printMended(w, result) })
+		}
 	case o.InPlace:
 		for _, file := range result.Files {
 			if err = errors.Join(err, file.Write()); err == nil {
@@ -275,6 +277,12 @@ func (o *Options) writeForGit(ctx context.Context) error {
 	}
 	if err := o.writePatches(changes, helmRelease(snapshot)); err != nil {
 		return err
+	}
+	if o.Out != "" && o.Print.Output != "" {
+		result := plan.Report()
+		if err := o.Print.Write(o.IOStreams, func(w io.Writer) error { return o.Print.Printer().Hardening(w, result) }); err != nil {
+			return err
+		}
 	}
 	fmt.Fprintf(o.ErrOut, "patches for %s, to %s\n", counted(countFindings(plan), "finding"), counted(len(changes), "object"))
 	o.tellRefused(plan.Unsafe)

@@ -26,8 +26,10 @@ type Files map[string][]byte
 const Kustomization = "kustomization.yaml"
 
 // Release is the Helm release that an object is part of; "" for none. Which of
-// a chart's values leads to a field is not known without the chart: the changes
-// are written as a post-renderer's patches, which every chart takes.
+// a chart's values leads to a field is certain only from the chart and the
+// release's values, and the cluster keeps these in a Secret, which is not read:
+// the changes are written as a post-renderer's patches, which every chart takes,
+// and the values under which most charts have such fields are named as a hint.
 type Release func(cluster.Ref) string
 
 // Of are the files for changes, of which no two are of one object: a
@@ -94,7 +96,7 @@ func kustomization(changes []change.Change, release string) (Files, error) {
 	}
 	head := "# The patches are for objects of yours: add the manifests, or the directory, that\n# hold them to resources, or this directory's files to your kustomization.\n"
 	if release != "" {
-		head = "# Patches for Helm release " + release + ": helm upgrade " + release + " CHART --post-renderer ./post-render.sh\n"
+		head = "# Patches for Helm release " + release + ": helm upgrade " + release + " CHART --post-renderer ./post-render.sh\n" + hint(changes)
 		resources = append([]any{rendered}, resources...)
 		files["post-render.sh"] = []byte(postRenderer)
 	}
@@ -111,6 +113,53 @@ func kustomization(changes []change.Change, release string) (Files, error) {
 	}
 	files[Kustomization] = append([]byte(head), text...)
 	return files, nil
+}
+
+// hint names the values under which a chart made by `helm create`, as most are,
+// has the fields of some changes.
+func hint(changes []change.Change) string {
+	var usual []string
+	for _, c := range changes {
+		for _, edit := range c.Edits {
+			if value := usualValue(edit.Path); value != "" && !slices.Contains(usual, value) {
+				usual = append(usual, value)
+			}
+		}
+	}
+	if len(usual) == 0 {
+		return ""
+	}
+	slices.Sort(usual)
+	return "# Most charts have values for such fields, and this one may: " + strings.Join(usual, ", ") +
+		".\n# helm show values CHART tells; a value that does the same is better than a patch.\n"
+}
+
+// usualValue is the value of a `helm create` chart that leads to a field.
+func usualValue(path fieldpath.Path) string {
+	inContainer := false
+	for _, step := range path {
+		if step.Key != nil {
+			inContainer = true
+			continue
+		}
+		if step.FieldName == nil {
+			continue
+		}
+		switch *step.FieldName {
+		case "replicas":
+			return "replicaCount"
+		case "securityContext":
+			if inContainer {
+				return "securityContext"
+			}
+			return "podSecurityContext"
+		case "automountServiceAccountToken":
+			return "serviceAccount.automount"
+		case "resources", "nodeSelector", "affinity", "tolerations", "topologySpreadConstraints", "volumes", "volumeMounts":
+			return *step.FieldName
+		}
+	}
+	return ""
 }
 
 // rendered is what Helm hands to the post-renderer, as a file.

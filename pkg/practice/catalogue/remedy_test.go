@@ -91,6 +91,7 @@ func mend(t *testing.T, p practice.Practice, start trial, said *strings.Builder)
 	t.Helper()
 	written := false
 	done := map[string]bool{}
+	read := slices.Concat(p.Needs, p.Judges, p.Uses, p.Remedy.Uses)
 	findings := p.Verdict(start.snapshot(t)).Findings
 	if len(findings) > 0 && start.fails == nil {
 		start.fails = start.failing(t)
@@ -114,6 +115,9 @@ func mend(t *testing.T, p practice.Practice, start trial, said *strings.Builder)
 				fmt.Fprintf(&told, "  risk: %s\n", part.Risk)
 			}
 			for _, c := range part.Changes {
+				if kind := workloadKinds()[c.Object.Kind]; c.Create == nil && start.live && kind != "" && !slices.Contains(read, kind) {
+					t.Errorf("%sit writes a %s, and does not have them read: with --fix %s alone there are none", entry, c.Object.Kind, p.ID)
+				}
 				told.WriteString(spelled(t, c))
 				after = after.with(t, c)
 			}
@@ -130,6 +134,13 @@ func mend(t *testing.T, p practice.Practice, start trial, said *strings.Builder)
 		}
 	}
 	return written
+}
+
+// workloadKinds are the kinds to read of what has a pod template that is edited.
+func workloadKinds() map[string]cluster.Kind {
+	return map[string]cluster.Kind{
+		"Deployment": cluster.Deployments, "StatefulSet": cluster.StatefulSets, "DaemonSet": cluster.DaemonSets, "CronJob": cluster.CronJobs,
+	}
 }
 
 // spelled is a change as it is kept in the golden file.

@@ -45,10 +45,10 @@ const raisesLimit = "raises resources.limits.memory by half, or to half more tha
 
 // sizingKinds are what a size is held against.
 func sizingKinds() []cluster.Kind {
-	return []cluster.Kind{
+	return append(cluster.WorkloadKinds(), // whose templates are written
 		cluster.PodMetrics, cluster.Nodes, cluster.LimitRanges, cluster.ResourceQuotas, cluster.Autoscalers, cluster.VerticalScalers, cluster.ReplicaSets,
 		cluster.PrometheusUsage,
-	}
+	)
 }
 
 // sizer proposes the size of a container from what it uses, where nobody else
