@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -41,6 +42,7 @@ func TestHarden(t *testing.T) {
 	t.Run("a kill around the write is found by the next run", h.survivesKills)
 	t.Run("what admission refuses is not written", h.heedsAdmission)
 	t.Run("what something else owns gets a patch for Git", h.leavesOwners)
+	t.Run("patches for Git build, and mend what they are for", h.writesForGit)
 	t.Run("missing rights are told before the first write", h.tellsRights)
 	t.Run("everything at once, nothing twice, and all of it back", h.allAndBack)
 }
@@ -400,6 +402,68 @@ func (h *hardened) leavesOwners(t *testing.T) {
 		}
 	}
 	h.must(t, "annotate", "deployment", "worker", "-n", "shop", "argocd.argoproj.io/tracking-id-")
+}
+
+// writesForGit writes patches of a live cluster, builds them with kubectl over the
+// manifests that they are for, and judges what comes of it.
+func (h *hardened) writesForGit(t *testing.T) {
+	before := h.specs(t)
+	const fixed = "graceful-shutdown-missing,spread-unset,service-account-default,pdb-missing"
+	dir := t.TempDir()
+	plan, r := h.plan(t, "-n", "shop", "--fix", fixed, "--out", dir)
+	if r.code != 0 || len(plan.Changes) < 5 || !strings.Contains(r.stderr, "patches for") {
+		t.Fatalf("exit code %d, %d changes: %s", r.code, len(plan.Changes), r.stderr)
+	}
+	for _, c := range plan.Changes {
+		if len(c.Writes) == 0 || c.Writes[0].Patch == "" {
+			t.Errorf("%s on %s: the report has no patch", c.Practice, c.Object)
+		}
+	}
+	h.must(t, "kustomize", dir) // as it is
+	base := filepath.Join(dir, "base")
+	if err := os.CopyFS(base, os.DirFS(filepath.Join(root, "examples", "shop"))); err != nil {
+		t.Fatal(err)
+	}
+	entries, err := os.ReadDir(base)
+	if err != nil {
+		t.Fatal(err)
+	}
+	resources := "resources:\n"
+	for _, entry := range entries {
+		resources += "- base/" + entry.Name() + "\n"
+	}
+	file := filepath.Join(dir, "kustomization.yaml")
+	text, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	joined := strings.Replace(string(text), "resources:\n", resources, 1)
+	if joined == string(text) {
+		joined = string(text) + resources
+	}
+	writeFile(t, file, joined)
+	built := filepath.Join(t.TempDir(), "built.yaml")
+	writeFile(t, built, h.must(t, "kustomize", dir))
+	h.must(t, "apply", "--dry-run=server", "-f", built)
+	for _, of := range []struct {
+		manifests string
+		fails     bool
+	}{{base, true}, {built, false}} {
+		d, _ := h.doctor(t, nil, "-f", of.manifests, "--check", fixed)
+		mended := 0
+		for _, f := range d.Findings {
+			if slices.ContainsFunc(plan.Changes, func(c report.HardenChange) bool { return c.Practice == f.Practice && c.Object.Name == f.Object.Name }) {
+				mended++
+			}
+		}
+		if (mended > 0) != of.fails {
+			t.Errorf("of %s %d findings stand that are among the mended: %+v", of.manifests, mended, d.Findings)
+		}
+	}
+	if alone := h.harden(t, "-n", "shop", "--fix", fixed, "-o", "kustomize"); alone.code != 1 || !strings.Contains(alone.stdout, "# kustomization.yaml") {
+		t.Errorf("-o kustomize: exit code %d: %s", alone.code, alone.stderr)
+	}
+	sameSpecs(t, h.specs(t), before)
 }
 
 func (h *hardened) tellsRights(t *testing.T) {

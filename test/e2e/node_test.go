@@ -11,6 +11,8 @@ import (
 	"testing"
 	"time"
 
+	"k8s.io/apimachinery/pkg/runtime/schema"
+
 	"github.com/kubectl-prod/kubectl-prod/pkg/report"
 )
 
@@ -76,7 +78,7 @@ func systemsAround(t *testing.T, c *testCluster) {
 			a.definitions(t, filepath.Join(m.download(t), m.definitions))
 		}
 	}
-	a.established(t)
+	a.established(t, schema.GroupKind{Group: "velero.io", Kind: "Backup"})
 	a.applyFile(t, filepath.Join("testdata", "systems", "around.yaml"))
 	eventually(t, time.Minute, func() error {
 		d, r := c.doctor(t, nil)

@@ -110,7 +110,7 @@ func TestSystems(t *testing.T) {
 		a.definitions(t, filepath.Join(m.download(t), m.definitions))
 	}
 	a.definitions(t, filepath.Join("testdata", "systems", "definitions", "*.yaml"))
-	a.established(t)
+	a.established(t, schema.GroupKind{Group: "velero.io", Kind: "Backup"})
 	a.applyFile(t, filepath.Join("testdata", "systems", "users.yaml"))
 	eventually(t, time.Minute, func() error { return c.podsReady(t, "app")() })
 	t.Run("before the systems are there", func(t *testing.T) {
@@ -307,8 +307,9 @@ func (a *applier) definitions(t *testing.T, pattern string) {
 	}
 }
 
-// established waits until all definitions are served.
-func (a *applier) established(t *testing.T) {
+// established waits until all definitions are served; discovery has one of
+// them.
+func (a *applier) established(t *testing.T, one schema.GroupKind) {
 	t.Helper()
 	definitions := a.client.Resource(a.mapping(t, "apiextensions.k8s.io/v1", "CustomResourceDefinition").Resource)
 	eventually(t, time.Minute, func() error {
@@ -329,7 +330,7 @@ func (a *applier) established(t *testing.T) {
 	})
 	eventually(t, time.Minute, func() error { // discovery follows a moment later
 		a.learn(t)
-		_, err := a.mapper.RESTMapping(schema.GroupKind{Group: "velero.io", Kind: "Backup"}, "v1")
+		_, err := a.mapper.RESTMapping(one)
 		return err
 	})
 }

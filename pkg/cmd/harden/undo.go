@@ -234,6 +234,8 @@ func (o *Options) resolve(ctx context.Context, run *harden.Run, face *face, reco
 		return err
 	case record.Step == journal.Unwatched:
 		face.Tell("change %s, which was interrupted: somebody has changed the same since, and it is left so", record.ID)
+	case wrong == "" && record.Step == journal.RolledBack:
+		face.Tell("change %s, which was interrupted while it was taken back: everything is as it was before it", record.ID)
 	case wrong != "":
 		face.Tell("change %s, which was interrupted, went wrong (%s) and is rolled back", record.ID, wrong)
 	default:
