@@ -147,7 +147,7 @@ func (p *prometheus) start(t *testing.T) {
 		_ = command.Wait()
 	})
 	eventually(t, time.Minute, func() error {
-		if err := answers("http://" + p.address + ":" + p.port + "/-/ready"); err != nil {
+		if err := responds("http://" + p.address + ":" + p.port + "/-/ready"); err != nil {
 			text, _ := os.ReadFile(log.Name())
 			return fmt.Errorf("%w\n%s", err, text)
 		}
@@ -155,7 +155,7 @@ func (p *prometheus) start(t *testing.T) {
 	})
 }
 
-func answers(url string) error {
+func responds(url string) error {
 	response, err := http.Get(url)
 	if err != nil {
 		return err
@@ -247,7 +247,7 @@ func sizesByHistory(t *testing.T, h *hardened) {
 		}
 	}
 	requests := h.must(t, "get", "deployment", "ledger", "-n", "books", "-o", "jsonpath={.spec.template.spec.containers[0].resources.requests}")
-	if requests != `{"cpu":"350m","memory":"512Mi"}` {
+	if requests != `{"cpu":"350m","memory":"464Mi"}` {
 		t.Errorf("ledger requests %s", requests)
 	}
 	told := map[string]string{}
@@ -262,7 +262,6 @@ func sizesByHistory(t *testing.T, h *hardened) {
 			t.Errorf("%s: %s", name, told[name])
 		}
 	}
-	t.Logf("%s", h.kubectl(t, nil, "prod", "harden", "history").stdout)
 	if again, r := h.plan(t, append(fix, "--yes")...); r.code != 0 || len(again.Changes) > 0 {
 		t.Errorf("a second run proposes %+v", again.Changes)
 	}
