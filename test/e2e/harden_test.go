@@ -42,7 +42,7 @@ func TestHarden(t *testing.T) {
 	t.Run("a kill around the write is found by the next run", h.survivesKills)
 	t.Run("what admission refuses is not written", h.heedsAdmission)
 	t.Run("what something else owns gets a patch for Git", h.leavesOwners)
-	t.Run("patches for Git build, and mend what they are for", h.writesForGit)
+	t.Run("patches for Git build and mend what they are for", h.writesForGit)
 	t.Run("missing rights are told before the first write", h.tellsRights)
 	t.Run("everything at once, nothing twice, and all of it back", h.allAndBack)
 }
