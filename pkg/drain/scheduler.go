@@ -127,8 +127,13 @@ func (sc *scheduler) options(ctx context.Context) ([]frameworkruntime.Option, er
 	if err != nil {
 		return nil, fmt.Errorf("reading ResourceSlices: %w", err)
 	}
+	client, err := silentClient()
+	if err != nil {
+		return nil, err
+	}
 	claims := assumecache.NewAssumeCache(sc.logger, sc.stores.resourceClaims, "ResourceClaim", "", nil)
 	return []frameworkruntime.Option{
+		frameworkruntime.WithClientSet(client),
 		frameworkruntime.WithInformerFactory(factory),
 		frameworkruntime.WithSharedDRAManager(dynamicresources.NewDRAManager(ctx, claims, tracker, factory)),
 		frameworkruntime.WithSharedCSIManager(nodevolumelimits.NewCSIManager(factory.Storage().V1().CSINodes().Lister())),

@@ -6,10 +6,14 @@ import (
 	"context"
 	"fmt"
 
+	admissionv1 "k8s.io/api/admissionregistration/v1"
 	appsv1 "k8s.io/api/apps/v1"
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 	policyv1 "k8s.io/api/policy/v1"
+	resourcev1 "k8s.io/api/resource/v1"
+	schedulingv1 "k8s.io/api/scheduling/v1"
+	storagev1 "k8s.io/api/storage/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/client-go/kubernetes"
@@ -45,6 +49,20 @@ func createObject(ctx context.Context, k kubernetes.Interface, namespace string,
 		_, err = k.BatchV1().Jobs(namespace).Create(ctx, o, options)
 	case *policyv1.PodDisruptionBudget:
 		_, err = k.PolicyV1().PodDisruptionBudgets(namespace).Create(ctx, o, options)
+	case *schedulingv1.PriorityClass:
+		_, err = k.SchedulingV1().PriorityClasses().Create(ctx, o, options)
+	case *storagev1.StorageClass:
+		_, err = k.StorageV1().StorageClasses().Create(ctx, o, options)
+	case *resourcev1.DeviceClass:
+		_, err = k.ResourceV1().DeviceClasses().Create(ctx, o, options)
+	case *resourcev1.ResourceSlice:
+		_, err = k.ResourceV1().ResourceSlices().Create(ctx, o, options)
+	case *resourcev1.ResourceClaimTemplate:
+		_, err = k.ResourceV1().ResourceClaimTemplates(namespace).Create(ctx, o, options)
+	case *admissionv1.ValidatingAdmissionPolicy:
+		_, err = k.AdmissionregistrationV1().ValidatingAdmissionPolicies().Create(ctx, o, options)
+	case *admissionv1.ValidatingAdmissionPolicyBinding:
+		_, err = k.AdmissionregistrationV1().ValidatingAdmissionPolicyBindings().Create(ctx, o, options)
 	default:
 		err = fmt.Errorf("cannot create a %T", object)
 	}

@@ -1,0 +1,137 @@
+//go:build e2e
+
+package e2e
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	policyv1 "k8s.io/api/policy/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/labels"
+)
+
+// state is a world at rest.
+type state struct {
+	pods    []corev1.Pod
+	budgets []policyv1.PodDisruptionBudget
+}
+
+// settled waits until a world has not changed for two seconds, and every pod is
+// either on a node and past Pending, or known to fit none.
+func (d *differential) settled(ctx context.Context, w *world) (state, error) {
+	deadline, patience := time.Now().Add(90*time.Second), time.Now().Add(20*time.Second)
+	tick := time.NewTicker(500 * time.Millisecond)
+	defer tick.Stop()
+	var last string
+	same := 0
+	for {
+		s, err := d.look(ctx, w)
+		if err != nil {
+			return s, err
+		}
+		print, busy := s.print()
+		if same++; print != last {
+			last, same = print, 0
+		}
+		if busy == "" && time.Now().Before(patience) {
+			busy = s.behind()
+		}
+		if same >= 5 && busy == "" {
+			return s, nil
+		}
+		if time.Now().After(deadline) {
+			return s, fmt.Errorf("no rest in 90 s: %s", busy)
+		}
+		<-tick.C
+	}
+}
+
+func (d *differential) look(ctx context.Context, w *world) (state, error) {
+	pods, err := d.client.CoreV1().Pods(w.name).List(ctx, metav1.ListOptions{})
+	if err != nil {
+		return state{}, err
+	}
+	budgets, err := d.client.PolicyV1().PodDisruptionBudgets(w.name).List(ctx, metav1.ListOptions{})
+	if err != nil {
+		return state{}, err
+	}
+	return state{pods.Items, budgets.Items}, nil
+}
+
+// print is what may not change while a world rests, and what is still moving.
+func (s state) print() (print, busy string) {
+	var b strings.Builder
+	for i := range s.pods {
+		pod := &s.pods[i]
+		fmt.Fprintln(&b, pod.UID, pod.Spec.NodeName, pod.Status.Phase, podReady(pod), pod.DeletionTimestamp)
+		switch {
+		case pod.DeletionTimestamp != nil:
+			busy = pod.Name + " is ending"
+		case pod.Spec.NodeName != "" && pod.Status.Phase == corev1.PodPending:
+			busy = pod.Name + " is starting"
+		case pod.Spec.NodeName == "" && !refused(pod):
+			busy = pod.Name + " was not tried yet"
+		}
+	}
+	for i := range s.budgets {
+		budget := &s.budgets[i]
+		fmt.Fprintln(&b, budget.Name, budget.Status.CurrentHealthy, budget.Status.DisruptionsAllowed, budget.Status.ExpectedPods, len(budget.Status.DisruptedPods))
+	}
+	return b.String(), busy
+}
+
+// behind names a budget whose status lags behind its pods: the disruption
+// controller is seconds late on a busy machine. It is waited for a while and not
+// for ever, for the eviction API and drain-check both go by the status.
+func (s state) behind() string {
+	for i := range s.budgets {
+		if isFrozen(&s.budgets[i]) {
+			continue
+		}
+		if why := s.lags(&s.budgets[i]); why != "" {
+			return why
+		}
+	}
+	return ""
+}
+
+// lags says how a budget's status differs from its pods; one that cannot be
+// computed is at rest, with its reason.
+func (s state) lags(budget *policyv1.PodDisruptionBudget) string {
+	for _, c := range budget.Status.Conditions {
+		if c.Type == policyv1.DisruptionAllowedCondition && c.Reason == policyv1.SyncFailedReason {
+			return ""
+		}
+	}
+	selector, err := metav1.LabelSelectorAsSelector(budget.Spec.Selector)
+	if err != nil || budget.Status.ObservedGeneration < budget.Generation {
+		return budget.Name + " is not counted yet"
+	}
+	healthy := int32(0)
+	for i := range s.pods {
+		if podReady(&s.pods[i]) && s.pods[i].DeletionTimestamp == nil && selector.Matches(labels.Set(s.pods[i].Labels)) {
+			healthy++
+		}
+	}
+	if healthy != budget.Status.CurrentHealthy {
+		return fmt.Sprintf("%s counts %d healthy pods, and there are %d", budget.Name, budget.Status.CurrentHealthy, healthy)
+	}
+	return ""
+}
+
+func podReady(pod *corev1.Pod) bool {
+	return slices.ContainsFunc(pod.Status.Conditions, func(c corev1.PodCondition) bool {
+		return c.Type == corev1.PodReady && c.Status == corev1.ConditionTrue
+	})
+}
+
+func refused(pod *corev1.Pod) bool {
+	return slices.ContainsFunc(pod.Status.Conditions, func(c corev1.PodCondition) bool {
+		return c.Type == corev1.PodScheduled && c.Status == corev1.ConditionFalse
+	})
+}
