@@ -4,7 +4,6 @@ import (
 	"crypto/tls"
 	"fmt"
 	"net/http"
-	"time"
 
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/client-go/dynamic"
@@ -50,5 +49,5 @@ func healthClient(dir pki.Dir) (*http.Client, error) {
 		return nil, fmt.Errorf("reading the cluster's authority: %w", err)
 	}
 	transport := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: roots}, DisableKeepAlives: true}
-	return &http.Client{Transport: transport, Timeout: 2 * time.Second}, nil
+	return &http.Client{Transport: transport, Timeout: healthTimeout}, nil
 }

@@ -18,7 +18,20 @@ import (
 const (
 	pollInterval = 100 * time.Millisecond
 	startTimeout = 90 * time.Second // a component takes a few seconds on an idle machine
+	// fleetTimeout is for a fleet on a busy machine, where the scheduler reads
+	// 20,000 pods before it is ready. A component that ends is told at once.
+	fleetTimeout = 10 * time.Minute
+	// healthTimeout is of one question; a starved process takes seconds to answer.
+	healthTimeout = 10 * time.Second
 )
+
+// timeout is how long a component may take to get healthy.
+func (l layout) timeout() time.Duration {
+	if l.settings.Fast {
+		return fleetTimeout
+	}
+	return startTimeout
+}
 
 // startAll starts those of the components that do not run and waits until all
 // are healthy.
@@ -40,16 +53,18 @@ func (c *cluster) startAll(ctx context.Context, components ...component) error {
 // awaitHealthy fails at once when the process ends; done is nil for a process
 // that an earlier command started.
 func (c *cluster) awaitHealthy(ctx context.Context, part component, done <-chan struct{}) error {
-	err := wait.PollUntilContextTimeout(ctx, pollInterval, startTimeout, true, func(ctx context.Context) (bool, error) {
+	var last error
+	err := wait.PollUntilContextTimeout(ctx, pollInterval, c.timeout(), true, func(ctx context.Context) (bool, error) {
 		select {
 		case <-done:
 			return false, fmt.Errorf("%s ended; the end of its log:\n%s", part.name, c.dir.Processes().Tail(part.name, 15))
 		default:
-			return healthy(ctx, c.health, part.health) == nil, nil
+			last = healthy(ctx, c.health, part.health)
+			return last == nil, nil
 		}
 	})
 	if wait.Interrupted(err) && ctx.Err() == nil {
-		return fmt.Errorf("%s is not healthy after %s; the end of its log:\n%s", part.name, startTimeout, c.dir.Processes().Tail(part.name, 15))
+		return fmt.Errorf("%s is not healthy after %s (%w); the end of its log:\n%s", part.name, c.timeout(), last, c.dir.Processes().Tail(part.name, 15))
 	}
 	return err
 }

@@ -14,7 +14,7 @@ import (
 // which pods start, and the metrics API.
 func (c *cluster) awaitUsable(ctx context.Context) error {
 	var last error
-	err := wait.PollUntilContextTimeout(ctx, pollInterval, startTimeout, true, func(ctx context.Context) (bool, error) {
+	err := wait.PollUntilContextTimeout(ctx, pollInterval, c.timeout(), true, func(ctx context.Context) (bool, error) {
 		now := c.usable(ctx)
 		if now != nil && (last == nil || now.Error() != last.Error()) {
 			fmt.Fprintf(c.progress, "  %v\n", now)
@@ -23,7 +23,7 @@ func (c *cluster) awaitUsable(ctx context.Context) error {
 		return now == nil, nil
 	})
 	if err != nil && ctx.Err() == nil {
-		return fmt.Errorf("after %s: %w", startTimeout, last)
+		return fmt.Errorf("after %s: %w", c.timeout(), last)
 	}
 	return err
 }
