@@ -23,6 +23,7 @@ import (
 	"k8s.io/kubernetes/pkg/scheduler/framework/plugins"
 	"k8s.io/kubernetes/pkg/scheduler/framework/plugins/defaultpreemption"
 	"k8s.io/kubernetes/pkg/scheduler/framework/plugins/dynamicresources"
+	"k8s.io/kubernetes/pkg/scheduler/framework/plugins/names"
 	"k8s.io/kubernetes/pkg/scheduler/framework/plugins/nodevolumelimits"
 	"k8s.io/kubernetes/pkg/scheduler/framework/preemption"
 	frameworkruntime "k8s.io/kubernetes/pkg/scheduler/framework/runtime"
@@ -77,8 +78,7 @@ func newScheduler(ctx context.Context, s *cluster.Snapshot, configuration *confi
 	for i := range configuration.Profiles {
 		profile := configuration.Profiles[i].DeepCopy()
 		if quick {
-			profile.Plugins.Score.Disabled = append(profile.Plugins.Score.Disabled,
-				config.Plugin{Name: "InterPodAffinity"}, config.Plugin{Name: "PodTopologySpread"}, config.Plugin{Name: "ImageLocality"})
+			hasten(profile.Plugins)
 		}
 		f, err := frameworkruntime.NewFramework(ctx, sc.registry(profile.SchedulerName), profile, options...)
 		if err != nil {
@@ -102,6 +102,16 @@ func newScheduler(ctx context.Context, s *cluster.Snapshot, configuration *confi
 	}
 	sc.stale = true
 	return sc, nil
+}
+
+// hasten leaves out the preferences that count over the whole cluster for each
+// pod. Those that come before scoring have to be named for themselves: they
+// would count, and nobody would look at it.
+func hasten(profile *config.Plugins) {
+	for _, name := range []string{names.InterPodAffinity, names.PodTopologySpread, names.ImageLocality} {
+		profile.PreScore.Disabled = append(profile.PreScore.Disabled, config.Plugin{Name: name})
+		profile.Score.Disabled = append(profile.Score.Disabled, config.Plugin{Name: name})
+	}
 }
 
 // registry are the scheduler's plugins; of the one that preempts, what it
