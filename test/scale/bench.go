@@ -55,7 +55,7 @@ func (b *bench) run(ctx context.Context, out io.Writer) (err error) {
 			return err
 		}
 	}
-	if twice := result.traffic.twice(); len(twice) > 0 {
+	if twice := append(result.traffic.twice(), result.drain.traffic.twice()...); len(twice) > 0 {
 		return fmt.Errorf("each kind is to be listed once, and these were not: %s", strings.Join(twice, ", "))
 	}
 	return nil
@@ -130,6 +130,9 @@ func (b *bench) measure(ctx context.Context) (*result, error) {
 	if err := b.alternate(ctx, r, scratch); err != nil {
 		return nil, err
 	}
+	if r.drain, err = b.drain(ctx, scratch); err != nil {
+		return nil, err
+	}
 	return r, b.start(ctx, r)
 }
 
@@ -164,25 +167,14 @@ func complete(d report.Diagnosis) error {
 // alternate runs both sides in turn, so that what disturbs the machine for a
 // while disturbs both.
 func (b *bench) alternate(ctx context.Context, r *result, scratch string) error {
-	requests := filepath.Join(scratch, "requests.json")
-	data, err := json.Marshal(r.traffic.requests())
+	list, err := b.bareSide(scratch, &r.traffic)
 	if err != nil {
-		return fmt.Errorf("writing the LISTs to send: %w", err)
-	}
-	if err := os.WriteFile(requests, data, 0o600); err != nil {
-		return fmt.Errorf("writing the LISTs to send: %w", err)
-	}
-	self, err := os.Executable()
-	if err != nil {
-		return fmt.Errorf("finding this program: %w", err)
+		return err
 	}
 	for range b.runs {
-		listed, out, err := run(ctx, b.kubeconfig, self, "list", "--kubeconfig", b.kubeconfig, "--requests", requests)
-		if err != nil {
+		var listed sample
+		if listed, r.objects, err = list(ctx); err != nil {
 			return err
-		}
-		if err := json.Unmarshal(out, &r.objects); err != nil {
-			return fmt.Errorf("reading the bare LIST's counts: %w", err)
 		}
 		judged, _, err := b.doctor(ctx, b.kubeconfig)
 		if err != nil {
@@ -192,6 +184,34 @@ func (b *bench) alternate(ctx context.Context, r *result, scratch string) error 
 		r.doctor = append(r.doctor, judged)
 	}
 	return nil
+}
+
+// bareSide is the bare LIST of what traffic saw: it runs once, and tells how
+// many objects each LIST gave.
+func (b *bench) bareSide(scratch string, seen *traffic) (func(context.Context) (sample, []int, error), error) {
+	data, err := json.Marshal(seen.requests())
+	if err != nil {
+		return nil, fmt.Errorf("writing the LISTs to send: %w", err)
+	}
+	requests := filepath.Join(scratch, fmt.Sprintf("requests-%p.json", seen))
+	if err := os.WriteFile(requests, data, 0o600); err != nil {
+		return nil, fmt.Errorf("writing the LISTs to send: %w", err)
+	}
+	self, err := os.Executable()
+	if err != nil {
+		return nil, fmt.Errorf("finding this program: %w", err)
+	}
+	return func(ctx context.Context) (sample, []int, error) {
+		once, out, err := run(ctx, b.kubeconfig, self, "list", "--kubeconfig", b.kubeconfig, "--requests", requests)
+		if err != nil {
+			return sample{}, nil, err
+		}
+		var objects []int
+		if err := json.Unmarshal(out, &objects); err != nil {
+			return sample{}, nil, fmt.Errorf("reading the bare LIST's counts: %w", err)
+		}
+		return once, objects, nil
+	}, nil
 }
 
 // start measures what asks the cluster nothing.

@@ -18,7 +18,7 @@ a real etcd, API server, controllers and scheduler, with a tenth of its apps at
 fault.
 
 Both sides run as processes of their own, in turn, on a warmed API server that
-shares the machine with them. The bare side sends exactly the LISTs that doctor
+shares the machine with them. The bare side sends exactly the LISTs that the other
 was seen to send through a counting proxy (same kinds, same form, pages of
 ` + pageSize + `, 10 at once), decodes every page and drops it.
 `

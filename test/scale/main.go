@@ -57,7 +57,7 @@ func newBenchCommand() *cobra.Command {
 	var b bench
 	cmd := &cobra.Command{
 		Use:   "bench",
-		Short: "Measure doctor against a bare LIST of the same kinds, side by side",
+		Short: "Measure doctor and drain-check against a bare LIST of the same kinds, side by side",
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return b.run(cmd.Context(), cmd.OutOrStdout())

@@ -28,6 +28,7 @@ type result struct {
 	traffic      traffic
 	objects      []int // of each LIST in traffic
 	diagnosis    report.Diagnosis
+	drain        *drained
 }
 
 // starts are runs of a command that asks the cluster nothing.
@@ -40,7 +41,7 @@ func (r *result) ratio() float64 { return float64(r.doctor.wall()) / float64(r.b
 
 // markdown is the result as it is printed and kept.
 func (r *result) markdown() string {
-	return strings.Join([]string{r.title(), r.sides(), r.targets(), r.lists(), r.others()}, "\n")
+	return strings.Join([]string{r.title(), r.sides(), r.targets(), r.lists(), r.others(), r.drain.markdown()}, "\n")
 }
 
 func (r *result) title() string {
@@ -63,24 +64,31 @@ func (r *result) totals() string {
 }
 
 func (r *result) sides() string {
-	row := func(name string, all samples) []string {
-		least, most := all.spread()
-		return []string{name, seconds(all.wall()), seconds(least) + " – " + seconds(most), seconds(all.cpu()), megabytes(all.memory())}
-	}
-	return table([]string{"", fmt.Sprintf("wall, median of %d", len(r.doctor)), "least – most", "CPU", "peak memory"}, [][]string{
+	return sides(len(r.doctor), [][]string{
 		row("bare LIST of the same kinds", r.bare),
 		row("doctor, whole run", r.doctor),
 		row("doctor, first run of all", samples{r.cold}),
 	})
 }
 
-func (r *result) targets() string {
-	verdict := func(met bool) string {
-		if met {
-			return "met"
-		}
-		return "missed"
+// sides is the table of what was measured side by side.
+func sides(runs int, rows [][]string) string {
+	return table([]string{"", fmt.Sprintf("wall, median of %d", runs), "least – most", "CPU", "peak memory"}, rows)
+}
+
+func row(name string, all samples) []string {
+	least, most := all.spread()
+	return []string{name, seconds(all.wall()), seconds(least) + " – " + seconds(most), seconds(all.cpu()), megabytes(all.memory())}
+}
+
+func verdict(met bool) string {
+	if met {
+		return "met"
 	}
+	return "missed"
+}
+
+func (r *result) targets() string {
 	rows := [][]string{
 		{"doctor ÷ bare LIST", fmt.Sprintf("%.2f", r.ratio()), fmt.Sprintf("≤ %.1f", targetRatio), verdict(r.ratio() <= targetRatio)},
 		{"doctor's peak memory", megabytes(r.doctor.memory()), "≤ " + megabytes(targetMemory), verdict(r.doctor.memory() <= targetMemory)},

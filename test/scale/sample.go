@@ -19,19 +19,27 @@ type sample struct {
 	memory int64
 }
 
-// run runs a program to its end and returns its stdout.
+// run runs a program to its end and returns its stdout. A program that fails is
+// measured too, and its error is an [exec.ExitError].
 func run(ctx context.Context, kubeconfig, program string, args ...string) (sample, []byte, error) {
 	var out, errOut bytes.Buffer
 	cmd := exec.CommandContext(ctx, program, args...)
 	cmd.Env = append(os.Environ(), "KUBECONFIG="+kubeconfig)
 	cmd.Stdout, cmd.Stderr = &out, &errOut
 	start := time.Now()
-	if err := cmd.Run(); err != nil {
-		return sample{}, nil, fmt.Errorf("%s %q: %w\n%s", program, args, err, errOut.Bytes())
+	err := cmd.Run()
+	if cmd.ProcessState == nil {
+		return sample{}, nil, fmt.Errorf("%s: %w", program, err)
 	}
-	wall := time.Since(start)
-	cpu := cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime()
-	return sample{wall: wall, cpu: cpu, memory: peakMemory(cmd.ProcessState)}, out.Bytes(), nil
+	taken := sample{
+		wall:   time.Since(start),
+		cpu:    cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime(),
+		memory: peakMemory(cmd.ProcessState),
+	}
+	if err != nil {
+		err = fmt.Errorf("%s %q: %w\n%s", program, args, err, errOut.Bytes())
+	}
+	return taken, out.Bytes(), err
 }
 
 // samples are runs of the same program.

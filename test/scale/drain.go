@@ -1,0 +1,108 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os/exec"
+	"strings"
+	"time"
+
+	"github.com/kubectl-prod/kubectl-prod/pkg/report"
+)
+
+// The targets of drain-check.
+const (
+	targetMore = 500 * time.Millisecond // beyond the bare LIST, for one node
+	targetPlan = 30 * time.Second       // for 1,000 nodes on 2 cores
+)
+
+// drained is what drain-check was measured at.
+type drained struct {
+	traffic         traffic
+	objects         []int
+	bare, one, plan samples
+	check, planned  report.DrainCheck
+}
+
+// drain measures drain-check of one node and the plan of all against a bare LIST
+// of what they read, in turn.
+func (b *bench) drain(ctx context.Context, scratch string) (*drained, error) {
+	d := &drained{}
+	server, kubeconfig, err := d.traffic.proxy(b.kubeconfig, scratch)
+	if err != nil {
+		return nil, err
+	}
+	_, err = b.drainCheck(ctx, kubeconfig, &d.planned, "--all", "--plan")
+	server.Close()
+	if err != nil {
+		return nil, err
+	}
+	if len(d.planned.Nodes) == 0 {
+		return nil, errors.New("drain-check found no node")
+	}
+	list, err := b.bareSide(scratch, &d.traffic)
+	if err != nil {
+		return nil, err
+	}
+	for range b.runs {
+		var listed sample
+		if listed, d.objects, err = list(ctx); err != nil {
+			return nil, err
+		}
+		one, err := b.drainCheck(ctx, b.kubeconfig, &d.check, d.planned.Nodes[0].Name)
+		if err != nil {
+			return nil, err
+		}
+		plan, err := b.drainCheck(ctx, b.kubeconfig, &d.planned, "--all", "--plan")
+		if err != nil {
+			return nil, err
+		}
+		d.bare, d.one, d.plan = append(d.bare, listed), append(d.one, one), append(d.plan, plan)
+	}
+	return d, nil
+}
+
+// drainCheck runs once. That a drain would block or break something is an
+// answer too.
+func (b *bench) drainCheck(ctx context.Context, kubeconfig string, into *report.DrainCheck, args ...string) (sample, error) {
+	args = append([]string{"drain-check", "--ignore-daemonsets", "--delete-emptydir-data", "-o", "json"}, args...)
+	once, out, err := run(ctx, kubeconfig, b.plugin, args...)
+	var exited *exec.ExitError
+	if errors.As(err, &exited) && exited.ExitCode() == 1 {
+		err = nil
+	}
+	if err != nil {
+		return sample{}, err
+	}
+	*into = report.DrainCheck{}
+	if err := json.Unmarshal(out, into); err != nil {
+		return sample{}, fmt.Errorf("reading drain-check's JSON: %w", err)
+	}
+	return once, nil
+}
+
+func (d *drained) markdown() string {
+	more := d.one.wall() - d.bare.wall()
+	objects := 0
+	for _, n := range d.objects {
+		objects += n
+	}
+	return strings.Join([]string{
+		fmt.Sprintf("### drain-check\n\nOf %s: %s, %d pods to evict. Of all %d nodes: %d steps, %d pods moved. %d objects of %d kinds read.\n",
+			d.check.Nodes[0].Name, d.check.Verdict, d.check.Nodes[0].Evict, len(d.planned.Nodes), len(d.planned.Plan.Steps), d.planned.Plan.Moves, objects, len(d.objects)),
+		sides(len(d.one), [][]string{
+			row("bare LIST of the same kinds", d.bare),
+			row("drain-check of one node", d.one),
+			row("drain-check --all --plan", d.plan),
+		}),
+		table([]string{"", "measured", "target", ""}, [][]string{
+			{"one node − bare LIST", seconds(more), "≤ " + seconds(targetMore), verdict(more <= targetMore)},
+			{"one node ÷ bare LIST", fmt.Sprintf("%.2f", float64(d.one.wall())/float64(d.bare.wall())), "", ""},
+			{"plan", seconds(d.plan.wall()), "≤ " + seconds(targetPlan), verdict(d.plan.wall() <= targetPlan)},
+			{"plan ÷ bare LIST", fmt.Sprintf("%.2f", float64(d.plan.wall())/float64(d.bare.wall())), "", ""},
+			{"LISTs started more than once", fmt.Sprint(len(d.traffic.twice())), "0", verdict(len(d.traffic.twice()) == 0)},
+		}),
+	}, "\n")
+}
