@@ -15,11 +15,11 @@ import (
 const trials = 6
 
 // assign finds a place for each replacement. kubectl evicts pods at the same
-// time, so the scheduler meets their replacements in any order within a
-// priority. Where that can matter, several orders are tried; the one that
-// places most is kept, and a pod that only some of them place is marked.
+// time, so the scheduler meets their replacements in nearly any order. Where
+// that can matter, several orders are tried; the one that places most is kept,
+// and a pod that only some of them place is marked.
 func (w *world) assign(ctx context.Context, queue []*victim) {
-	slices.SortStableFunc(queue, func(a, b *victim) int { return cmp.Compare(priority(b.pod), priority(a.pod)) })
+	slices.SortStableFunc(queue, byArrival)
 	best := w.try(ctx, queue)
 	if w.scheduler.quick || !orderMatters(queue, best) {
 		keep(queue, best)
@@ -104,19 +104,36 @@ func orderMatters(queue []*victim, found map[*victim]placed) bool {
 	})
 }
 
-// reorder is another order within the priorities: the largest first, then
-// shuffles that are the same each time.
+// byArrival is the order in which the scheduler is likely to meet replacements:
+// those that a controller makes as soon as a pod is ending, then those that it
+// makes when the pod is gone, and in each the higher priority first.
+func byArrival(a, b *victim) int {
+	return cmp.Or(cmp.Compare(boolRank(a.comesLate()), boolRank(b.comesLate())), byPriority(a, b))
+}
+
+func byPriority(a, b *victim) int { return cmp.Compare(priority(b.pod), priority(a.pod)) }
+
+// comesLate reports whether the replacement is made only when the pod is gone:
+// it has the same name.
+func (v *victim) comesLate() bool {
+	return v.successor.Name == v.pod.Name && v.pod.Spec.NodeName != ""
+}
+
+// reorder is another order than the likely one: the largest first; the higher
+// priority first, whenever it was made; then shuffles, that are the same each
+// time, of what comes in likely order, and of all.
 func reorder(queue []*victim, trial int) []*victim {
 	order := slices.Clone(queue)
 	random := rand.New(rand.NewPCG(uint64(trial), 0)) //nolint:gosec // an order, not a secret
 	random.Shuffle(len(order), func(i, j int) { order[i], order[j] = order[j], order[i] })
-	slices.SortStableFunc(order, func(a, b *victim) int {
-		size := 0
-		if trial == 1 {
-			size = cmp.Compare(cpu(b.pod), cpu(a.pod))
-		}
-		return cmp.Or(cmp.Compare(priority(b.pod), priority(a.pod)), size)
-	})
+	switch {
+	case trial == 1:
+		slices.SortStableFunc(order, func(a, b *victim) int { return cmp.Or(byArrival(a, b), cmp.Compare(cpu(b.pod), cpu(a.pod))) })
+	case trial == 2:
+		slices.SortStableFunc(order, byPriority)
+	case trial < trials-1:
+		slices.SortStableFunc(order, byArrival)
+	}
 	return order
 }
 

@@ -187,6 +187,18 @@ func TestAHigherPriorityTakesThePlaceOfALower(t *testing.T) {
 	}
 }
 
+// TestAStatefulSetsPodComesAfterWhatIsMadeAtOnce has room for one replacement:
+// of a StatefulSet it is made when the old pod is gone, whatever its priority.
+func TestAStatefulSetsPodComesAfterWhatIsMadeAtOnce(t *testing.T) {
+	polite := "  priority: 50\n  preemptionPolicy: Never\n"
+	set := strings.Replace(pod("db-0", "n1", "2", polite), "kind: ReplicaSet", "kind: StatefulSet", 1)
+	got := check(t, read(t, node("n1", "a", "4", ""), node("n2", "b", "2", ""), set, pod("web-1", "n1", "2", "")), question(t, "n1"))
+	db, web := got.Pods[0], got.Pods[1]
+	if db.To != "" || web.To != "n2" || !db.DependsOnOrder || !web.DependsOnOrder {
+		t.Errorf("db-0 to %q (depends on order: %t), web-1 to %q (%t); want web-1 on n2, and both to depend on the order", db.To, db.DependsOnOrder, web.To, web.DependsOnOrder)
+	}
+}
+
 func TestAServiceWithoutEndpointsIsTold(t *testing.T) {
 	s := read(t, node("n1", "a", "4", ""), node("n2", "b", "4", ""), pod("web-1", "n1", "1", ""),
 		"---\napiVersion: v1\nkind: Service\nmetadata: {name: web, namespace: shop}\nspec: {selector: {app: web}}\n")

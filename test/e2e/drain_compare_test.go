@@ -224,3 +224,15 @@ func prediction(check *report.DrainCheck) string {
 	}
 	return b.String()
 }
+
+// counted are the budgets of a state for the reader of a failed test.
+func (s state) counted() string {
+	var b strings.Builder
+	for i := range s.budgets {
+		budget := &s.budgets[i]
+		status := budget.Status
+		fmt.Fprintf(&b, "  %s %v generation %d of %d, healthy %d of %d, desired %d, allows %d, %d disrupted\n", budget.Name, budget.Labels, status.ObservedGeneration, budget.Generation,
+			status.CurrentHealthy, status.ExpectedPods, status.DesiredHealthy, status.DisruptionsAllowed, len(status.DisruptedPods))
+	}
+	return b.String()
+}

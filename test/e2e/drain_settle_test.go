@@ -19,9 +19,10 @@ import (
 type state struct {
 	pods    []corev1.Pod
 	budgets []policyv1.PodDisruptionBudget
+	claims  []corev1.PersistentVolumeClaim
 }
 
-// settled waits until a world has not changed for two seconds, and every pod is
+// settled waits until a world has not changed for some seconds, and every pod is
 // either on a node and past Pending, or known to fit none.
 func (d *differential) settled(ctx context.Context, w *world) (state, error) {
 	deadline, patience := time.Now().Add(90*time.Second), time.Now().Add(20*time.Second)
@@ -41,7 +42,7 @@ func (d *differential) settled(ctx context.Context, w *world) (state, error) {
 		if busy == "" && time.Now().Before(patience) {
 			busy = s.behind()
 		}
-		if same >= 5 && busy == "" {
+		if same >= s.patience() && busy == "" {
 			return s, nil
 		}
 		if time.Now().After(deadline) {
@@ -49,6 +50,16 @@ func (d *differential) settled(ctx context.Context, w *world) (state, error) {
 		}
 		<-tick.C
 	}
+}
+
+// patience is how many looks must have seen the same: two seconds and a half,
+// and more where a pod waits, for the scheduler tries it again only after a
+// back-off of seconds.
+func (s state) patience() int {
+	if slices.ContainsFunc(s.pods, func(pod corev1.Pod) bool { return pod.Spec.NodeName == "" }) {
+		return 14
+	}
+	return 5
 }
 
 func (d *differential) look(ctx context.Context, w *world) (state, error) {
@@ -60,7 +71,11 @@ func (d *differential) look(ctx context.Context, w *world) (state, error) {
 	if err != nil {
 		return state{}, err
 	}
-	return state{pods.Items, budgets.Items}, nil
+	claims, err := d.client.CoreV1().PersistentVolumeClaims(w.name).List(ctx, metav1.ListOptions{})
+	if err != nil {
+		return state{}, err
+	}
+	return state{pods.Items, budgets.Items, claims.Items}, nil
 }
 
 // print is what may not change while a world rests, and what is still moving.
@@ -80,7 +95,17 @@ func (s state) print() (print, busy string) {
 	}
 	for i := range s.budgets {
 		budget := &s.budgets[i]
+		if budget.Status.ObservedGeneration < budget.Generation && !isFrozen(budget) {
+			busy = budget.Name + " was never counted"
+		}
 		fmt.Fprintln(&b, budget.Name, budget.Status.CurrentHealthy, budget.Status.DisruptionsAllowed, budget.Status.ExpectedPods, len(budget.Status.DisruptedPods))
+	}
+	for i := range s.claims {
+		claim := &s.claims[i]
+		fmt.Fprintln(&b, claim.Name, claim.Status.Phase)
+		if chosen := claim.Spec.VolumeName != "" || claim.Annotations["volume.kubernetes.io/selected-node"] != ""; chosen && claim.Status.Phase != corev1.ClaimBound {
+			busy = claim.Name + " is being bound"
+		}
 	}
 	return b.String(), busy
 }
@@ -109,8 +134,8 @@ func (s state) lags(budget *policyv1.PodDisruptionBudget) string {
 		}
 	}
 	selector, err := metav1.LabelSelectorAsSelector(budget.Spec.Selector)
-	if err != nil || budget.Status.ObservedGeneration < budget.Generation {
-		return budget.Name + " is not counted yet"
+	if err != nil {
+		return err.Error()
 	}
 	healthy := int32(0)
 	for i := range s.pods {

@@ -8,6 +8,7 @@ import (
 	"io"
 	"time"
 
+	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/cli-runtime/pkg/genericclioptions"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
@@ -18,6 +19,9 @@ import (
 // requestTimeout bounds one request where --request-timeout does not: a page
 // of a large cluster takes a second, so half a minute means a sick server.
 const requestTimeout = 30 * time.Second
+
+// ReadTimeout bounds the whole read of a cluster where no flag does.
+const ReadTimeout = 2 * time.Minute
 
 // Flags are kubectl's connection flags, and the version of this plugin, which
 // the API server sees as the user agent.
@@ -55,6 +59,15 @@ func (f *Flags) ContextName() string {
 		return ""
 	}
 	return raw.CurrentContext
+}
+
+// Selector reads what a flag says of labels; the error names the flag.
+func Selector(flag, text string) (labels.Selector, error) {
+	selector, err := labels.Parse(text)
+	if err != nil {
+		return nil, fmt.Errorf("%s %q does not parse: %w", flag, text, err)
+	}
+	return selector, nil
 }
 
 // Read reads the kinds of the cluster that the flags choose, for at most

@@ -12,7 +12,6 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
-	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/util/version"
 	"k8s.io/cli-runtime/pkg/genericiooptions"
 
@@ -27,9 +26,6 @@ import (
 	"github.com/kubectl-prod/kubectl-prod/pkg/printer"
 	"github.com/kubectl-prod/kubectl-prod/pkg/report"
 )
-
-// defaultTimeout bounds the whole read where --timeout does not.
-const defaultTimeout = 2 * time.Minute
 
 // Options are what `kubectl prod doctor` was asked.
 type Options struct {
@@ -145,7 +141,7 @@ func (o *Options) addFlags(cmd *cobra.Command) {
 	flags.BoolVar(&o.PrintRBAC, "print-rbac", false, "Print the least ClusterRole for the selected practices, and do nothing else")
 	flags.StringVar(&o.FailOn, "fail-on", string(report.Critical), "Exit with 1 on findings this bad or worse: critical, warning, info or none")
 	flags.BoolVar(&o.RequireComplete, "require-complete", false, "Exit with 2 when something could not be read")
-	flags.DurationVar(&o.Timeout, "timeout", defaultTimeout, "Stop reading after this long and report what was read by then")
+	flags.DurationVar(&o.Timeout, "timeout", connection.ReadTimeout, "Stop reading after this long and report what was read by then")
 	o.Print.AddFlags(cmd, printer.Formats())
 	o.completions(cmd)
 }
@@ -179,9 +175,9 @@ func (o *Options) Complete() error {
 	if err := oneOf("--fail-on", o.FailOn, "critical", "warning", "info", "none"); err != nil {
 		return err
 	}
-	selector, err := labels.Parse(o.Selector)
+	selector, err := connection.Selector("-l", o.Selector)
 	if err != nil {
-		return fmt.Errorf("-l %q does not parse: %w", o.Selector, err)
+		return err
 	}
 	settings, err := config.Find(o.ConfigFile, catalogue.All())
 	if err != nil {

@@ -14,7 +14,7 @@ import (
 )
 
 func newSystemsCommand(flags *connection.Flags, streams genericiooptions.IOStreams) *cobra.Command {
-	o := &Options{IOStreams: streams, Connection: flags, Timeout: defaultTimeout}
+	o := &Options{IOStreams: streams, Connection: flags, Timeout: connection.ReadTimeout}
 	cmd := &cobra.Command{
 		Use:   "systems",
 		Short: "Show the systems around the cluster: what they are, whether they are healthy, what they change",

@@ -9,7 +9,6 @@ import (
 	"os"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/spf13/cobra"
 	"k8s.io/apimachinery/pkg/labels"
@@ -23,9 +22,6 @@ import (
 	"github.com/kubectl-prod/kubectl-prod/pkg/printer"
 	"github.com/kubectl-prod/kubectl-prod/pkg/report"
 )
-
-// readTimeout bounds the read of the cluster.
-const readTimeout = 2 * time.Minute
 
 // Options are what `kubectl prod drain-check` was asked.
 type Options struct {
@@ -150,11 +146,11 @@ func (o *Options) Complete() error {
 		o.Nodes[i] = strings.TrimPrefix(strings.TrimPrefix(name, "nodes/"), "node/")
 	}
 	var err error
-	if o.selector, err = labels.Parse(o.Selector); err != nil {
-		return fmt.Errorf("-l %q does not parse: %w", o.Selector, err)
+	if o.selector, err = connection.Selector("-l", o.Selector); err != nil {
+		return err
 	}
-	if o.Drain.Selects, err = labels.Parse(o.Drain.PodSelector); err != nil {
-		return fmt.Errorf("--pod-selector %q does not parse: %w", o.Drain.PodSelector, err)
+	if o.Drain.Selects, err = connection.Selector("--pod-selector", o.Drain.PodSelector); err != nil {
+		return err
 	}
 	if o.SchedulerConfig != "" {
 		if o.config, err = os.ReadFile(o.SchedulerConfig); err != nil {
@@ -170,7 +166,7 @@ func (o *Options) Run(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("--scheduler-config %s: %w", o.SchedulerConfig, err)
 	}
-	snapshot, err := o.Connection.Read(ctx, o.ErrOut, readTimeout, cluster.Live{}, drain.Needs())
+	snapshot, err := o.Connection.Read(ctx, o.ErrOut, connection.ReadTimeout, cluster.Live{}, drain.Needs())
 	if err != nil {
 		return err
 	}
@@ -190,13 +186,16 @@ func (o *Options) Run(ctx context.Context) error {
 	if err := o.Print.Write(o.IOStreams, func(w io.Writer) error { return o.Print.Printer().DrainCheck(w, check) }); err != nil {
 		return err
 	}
+	if o.All && !o.Plan && len(nodes) > 1 {
+		fmt.Fprintln(o.ErrOut, "hint: this is the drain of all nodes at once, which leaves no pod a place; --all --plan finds the order in which they can be drained")
+	}
 	return outcome(ctx, check)
 }
 
 func outcome(ctx context.Context, check *report.DrainCheck) error {
 	switch {
 	case ctx.Err() != nil:
-		return exit.With(exit.Failed, "interrupted: the answer is incomplete")
+		return exit.With(exit.Interrupted, "interrupted: the answer is incomplete")
 	case check.Verdict == report.VerdictSafe:
 		return nil
 	case check.Verdict == report.VerdictUnknown:

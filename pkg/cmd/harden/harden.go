@@ -13,7 +13,6 @@ import (
 
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
-	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/cli-runtime/pkg/genericiooptions"
 
 	"github.com/kubectl-prod/kubectl-prod/pkg/cluster"
@@ -28,9 +27,6 @@ import (
 	"github.com/kubectl-prod/kubectl-prod/pkg/printer"
 	"github.com/kubectl-prod/kubectl-prod/pkg/report"
 )
-
-// readTimeout bounds the one read that the plan follows from.
-const readTimeout = 2 * time.Minute
 
 // Options are what `kubectl prod harden` was asked.
 type Options struct {
@@ -156,9 +152,9 @@ func (o *Options) Complete(args []string) error {
 	case o.DryRun != "none" && o.Yes:
 		return errors.New("--dry-run and --yes exclude each other")
 	}
-	selector, err := labels.Parse(o.Selector)
+	selector, err := connection.Selector("-l", o.Selector)
 	if err != nil {
-		return fmt.Errorf("-l %q does not parse: %w", o.Selector, err)
+		return err
 	}
 	settings, err := config.Find(o.ConfigFile, catalogue.All())
 	if err != nil {
@@ -245,7 +241,7 @@ func (o *Options) planned(ctx context.Context) (*cluster.Snapshot, *harden.Plan,
 	if len(o.Fix) > 0 && slices.ContainsFunc(o.practices, func(p practice.Practice) bool { return p.Remedy.Everywhere }) {
 		live.Namespace = "" // what is judged stays narrowed; without --fix, who may read one namespace alone is served too
 	}
-	snapshot, err := o.Connection.Read(ctx, o.ErrOut, readTimeout, live, harden.Needs(o.practices, o.scope))
+	snapshot, err := o.Connection.Read(ctx, o.ErrOut, connection.ReadTimeout, live, harden.Needs(o.practices, o.scope))
 	if err != nil {
 		return nil, nil, err
 	}

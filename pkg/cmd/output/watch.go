@@ -1,0 +1,41 @@
+package output
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"k8s.io/cli-runtime/pkg/genericiooptions"
+	"k8s.io/cli-runtime/pkg/printers"
+)
+
+// Watch looks again and again, with a pause between two looks, until a look is
+// the last or until interrupted, which is how a watch ends and no error. A look
+// that fails and is not the last is told, and the next one is tried: where one
+// watches, the API server comes and goes.
+func Watch(ctx context.Context, streams genericiooptions.IOStreams, pause time.Duration, look func(first bool) (last bool, err error)) error {
+	for first := true; ; first = false {
+		last, err := look(first)
+		switch {
+		case ctx.Err() != nil:
+			return nil //nolint:nilerr // interrupted
+		case last:
+			return err
+		case err != nil:
+			fmt.Fprintf(streams.ErrOut, "error: %v\n", err)
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-time.After(pause):
+		}
+	}
+}
+
+// Clear makes room for the next look on a terminal; elsewhere looks follow each
+// other.
+func Clear(streams genericiooptions.IOStreams) {
+	if printers.IsTerminal(streams.Out) {
+		fmt.Fprint(streams.Out, "\x1b[H\x1b[2J") // home, clear
+	}
+}
