@@ -68,14 +68,22 @@ func keep(queue []*victim, found map[*victim]placed) {
 func (w *world) try(ctx context.Context, order []*victim) map[*victim]placed {
 	found := map[*victim]placed{}
 	for _, v := range order {
-		found[v] = w.scheduler.place(ctx, v.successor)
+		found[v] = w.place(ctx, v.successor)
 	}
 	for _, v := range order {
 		if found[v].reason != "" && misses(found) < len(order) {
-			found[v] = w.scheduler.place(ctx, v.successor)
+			found[v] = w.place(ctx, v.successor)
 		}
 	}
 	return found
+}
+
+// place puts a pod where the scheduler would, where enough was read to say so.
+func (w *world) place(ctx context.Context, pod *corev1.Pod) placed {
+	if unseen := w.unseen(pod); unseen != "" {
+		return placed{unknown: unseen}
+	}
+	return w.scheduler.place(ctx, pod)
 }
 
 func (w *world) undo(ctx context.Context, queue []*victim, found map[*victim]placed) {

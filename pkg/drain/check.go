@@ -318,7 +318,7 @@ func (w *world) preempt(ctx context.Context, by *victim, pod *corev1.Pod) {
 	}
 	if p.successor = w.successor(p); p.successor != nil {
 		p.report.Replaced = true
-		p.placed = w.scheduler.place(ctx, p.successor)
+		p.placed = w.place(ctx, p.successor)
 		w.arrive(ctx, p)
 	}
 	w.preempted = append(w.preempted, p)

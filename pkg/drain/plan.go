@@ -282,7 +282,11 @@ func (w *world) tellPlan(check *report.DrainCheck, q Question, p *planner) {
 	check.Blockers = slices.CompactFunc(check.Blockers, func(a, b report.DrainBlocker) bool {
 		return a.Kind == "flag" && b.Kind == "flag" && a.Message == b.Message
 	})
-	check.Unknowns = w.unread(stuck)
+	all := stuck
+	for _, run := range p.runs {
+		all = append(all, run.victims...)
+	}
+	check.Unknowns = w.unknowns(all)
 	for i := range p.plan.Stuck {
 		for _, b := range check.Blockers {
 			if slices.ContainsFunc(p.stuck[i].victims, func(v *victim) bool {

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
-	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 
@@ -226,112 +225,6 @@ func percent(part, whole int64) int {
 		return 0
 	}
 	return int(part * 100 / whole)
-}
-
-// unknowns are what the answer cannot know, and what was not read.
-func (w *world) unknowns(victims []*victim) []report.DrainUnknown {
-	told := w.unread(victims)
-	schedulers := map[string]int{}
-	finalizers := map[string]int{}
-	ordered := 0
-	for _, v := range victims {
-		if v.report.Unknown != "" {
-			schedulers[v.report.Unknown]++
-		}
-		if v.report.DependsOnOrder {
-			ordered++
-		}
-		if v.report.Outcome == report.DrainEvicted {
-			for _, f := range v.pod.Finalizers {
-				if f != "batch.kubernetes.io/job-tracking" {
-					finalizers[f]++
-				}
-			}
-		}
-	}
-	for _, reason := range sortedKeys(schedulers) {
-		told = append(told, report.DrainUnknown{Subject: "placement of " + count(schedulers[reason], "pod"), Reason: reason})
-	}
-	for _, f := range sortedKeys(finalizers) {
-		told = append(told, report.DrainUnknown{Subject: "end of " + count(finalizers[f], "pod"), Reason: fmt.Sprintf("finalizer %s: they are gone when its controller lets them go", f)})
-	}
-	if ordered > 0 {
-		told = append(told, report.DrainUnknown{Subject: "placement of " + count(ordered, "pod"), Reason: "capacity is so tight that it depends on which pod the scheduler takes up first"})
-	}
-	return append(told, w.outside()...)
-}
-
-// unread are the kinds that could not be read and matter for these pods.
-func (w *world) unread(victims []*victim) []report.DrainUnknown {
-	var told []report.DrainUnknown
-	uses := w.uses(victims)
-	for _, c := range w.s.Coverages() {
-		if c.State == cluster.Read || c.State == cluster.Absent {
-			continue
-		}
-		matters := uses[c.Kind]
-		if c.Kind == cluster.Budgets || c.Kind == cluster.Pods || c.Kind == cluster.Nodes {
-			matters = true
-		}
-		told = append(told, report.DrainUnknown{Subject: string(c.Kind), Reason: string(c.State) + ": " + c.Reason, Allow: c.Allow, Decides: matters})
-	}
-	slices.SortStableFunc(told, func(a, b report.DrainUnknown) int {
-		return cmp.Compare(boolRank(b.Decides), boolRank(a.Decides))
-	})
-	return told
-}
-
-func boolRank(b bool) int {
-	if b {
-		return 1
-	}
-	return 0
-}
-
-// uses are the kinds on which the placement of these pods rests.
-func (w *world) uses(victims []*victim) map[cluster.Kind]bool {
-	uses := map[cluster.Kind]bool{}
-	for _, v := range victims {
-		if v.filtered.skip {
-			continue
-		}
-		if controller := metav1ControllerKind(v.pod); controller == "DaemonSet" {
-			uses[cluster.DaemonSets] = true
-		}
-		for i := range v.pod.Spec.Volumes {
-			if cluster.ClaimOf(v.pod, &v.pod.Spec.Volumes[i]) != "" {
-				uses[cluster.Claims], uses[cluster.Volumes], uses[cluster.StorageClasses], uses[cluster.CSINodes] = true, true, true, true
-			}
-		}
-		if len(v.pod.Spec.ResourceClaims) > 0 {
-			uses[cluster.ResourceClaims], uses[cluster.ResourceSlices], uses[cluster.DeviceClasses], uses[cluster.ResourceClaimTemplates] = true, true, true, true
-		}
-	}
-	return uses
-}
-
-// outside names what acts on a drain from outside of what was read.
-func (w *world) outside() []report.DrainUnknown {
-	var told []report.DrainUnknown
-	for _, workload := range w.s.Workloads() {
-		for c := range workload.Containers() {
-			if strings.Contains(c.Image, "cluster-autoscaler") || strings.Contains(c.Image, "karpenter") {
-				told = append(told, report.DrainUnknown{
-					Subject: "new nodes", Reason: fmt.Sprintf("%s in %s may add nodes for pods that fit none", workload.Owner, workload.Owner.Namespace),
-				})
-			}
-		}
-	}
-	for _, hook := range w.s.ValidatingWebhooks {
-		for i := range hook.Webhooks {
-			if guardsEvictions(hook.Webhooks[i].Rules) {
-				told = append(told, report.DrainUnknown{
-					Subject: "evictions", Reason: fmt.Sprintf("webhook %s of ValidatingWebhookConfiguration %s is asked about each and may refuse", hook.Webhooks[i].Name, hook.Name),
-				})
-			}
-		}
-	}
-	return told
 }
 
 func count(n int, thing string) string {

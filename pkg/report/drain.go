@@ -162,7 +162,7 @@ type DrainConsequence struct {
 	Severity Severity `json:"severity"`
 	// Kind is one of service, quorum, etcd, zone, unplaced, emptydir, volume,
 	// webhook, apiservice, ingress, dns, bare, job, preemption, returns, device,
-	// replica, control-plane.
+	// replica, control-plane, capacity.
 	Kind    string   `json:"kind"`
 	Object  Object   `json:"object"`
 	Message string   `json:"message"`
