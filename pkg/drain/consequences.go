@@ -34,10 +34,11 @@ func (w *world) consequences(q Question, victims []*victim) []report.DrainConseq
 	l := &losses{seen: map[string]bool{}}
 	var gone []*victim
 	for _, v := range victims {
-		if v.report.Outcome == report.DrainEvicted && !ended(v.pod) {
+		if v.report.Outcome == report.DrainEvicted && !ended(v.pod) && v.pod.DeletionTimestamp.IsZero() { // else it goes anyway
 			gone = append(gone, v)
 		}
 	}
+	w.nowhere(l, q)
 	w.unplaced(l, gone)
 	w.services(l, gone)
 	w.workloadsLost(l, gone)
@@ -94,11 +95,11 @@ func (w *world) stays(pod *corev1.Pod) string {
 
 // where says to which nodes a volume is tied.
 func where(volume *corev1.PersistentVolume) string {
-	if volume.Spec.Local != nil || volume.Spec.HostPath != nil {
-		return "on the node itself"
-	}
 	for _, term := range volume.Spec.NodeAffinity.Required.NodeSelectorTerms {
 		for _, e := range term.MatchExpressions {
+			if e.Key == corev1.LabelHostname {
+				return "on node " + strings.Join(e.Values, ", ")
+			}
 			return fmt.Sprintf("%s %s", e.Key, strings.Join(e.Values, ","))
 		}
 	}

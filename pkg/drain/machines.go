@@ -1,6 +1,7 @@
 package drain
 
 import (
+	"slices"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
@@ -16,10 +17,9 @@ func (w *world) machines(l *losses, q Question) {
 		drained[node] = true
 	}
 	zones := map[string]int{}
-	var members, leaving, planes, planesLeaving, left int
+	var members, leaving, planes, planesLeaving int
 	for _, node := range w.s.Nodes {
-		if nodeReady(node) && !node.Spec.Unschedulable && !drained[node.Name] {
-			left++
+		if schedulable(node) && !drained[node.Name] {
 			zones[node.Labels[corev1.LabelTopologyZone]]++
 		}
 		if _, plane := node.Labels["node-role.kubernetes.io/control-plane"]; plane {
@@ -38,7 +38,6 @@ func (w *world) machines(l *losses, q Question) {
 			l.add(report.Warning, "zone", report.Object{APIVersion: "v1", Kind: "Node", Name: name}, nil, "zone %s has no schedulable node left", zone)
 		}
 	}
-	w.nowhere(l, q, left)
 	plane := report.Object{APIVersion: "v1", Kind: "Node", Name: strings.Join(q.Nodes, ",")}
 	switch {
 	case leaving > 0 && members-leaving < members/2+1:
@@ -51,9 +50,11 @@ func (w *world) machines(l *losses, q Question) {
 	}
 }
 
+func schedulable(node *corev1.Node) bool { return nodeReady(node) && !node.Spec.Unschedulable }
+
 // nowhere tells when the drain leaves no node for anything.
-func (w *world) nowhere(l *losses, q Question, left int) {
-	if left > 0 {
+func (w *world) nowhere(l *losses, q Question) {
+	if slices.ContainsFunc(w.s.Nodes, func(node *corev1.Node) bool { return schedulable(node) && !slices.Contains(q.Nodes, node.Name) }) {
 		return
 	}
 	l.add(report.Critical, "capacity", report.Object{APIVersion: "v1", Kind: "Node", Name: strings.Join(q.Nodes, ",")},
