@@ -46,8 +46,12 @@ e2e: build $(CLUSTER) ## Run the built binary through a real kubectl on real clu
 	go test -tags e2e -count=1 -timeout 60m -parallel 8 -v ./test/e2e/...
 
 .PHONY: differential
-differential: build $(CLUSTER) ## Hold drain-check against real drains of random clusters (SEEDS=200)
-	DRAIN_SEEDS=$(or $(SEEDS),200) go test -tags e2e -count=1 -timeout 90m -v -run TestDrainDifferential ./test/e2e/...
+differential: build $(CLUSTER) ## Hold drain-check against real drains of random clusters, a line each (SEEDS=204)
+	DRAIN_SEEDS=$(or $(SEEDS),204) go test -tags e2e -count=1 -timeout 90m -v -run 'TestDrainDifferential$$' ./test/e2e/...
+
+.PHONY: differential-node
+differential-node: build $(CLUSTER) ## The same where a real node is drained (root on Linux; SEEDS=6)
+	DRAIN_NODE_SEEDS=$(or $(SEEDS),6) go test -tags e2e -count=1 -timeout 60m -v -run 'TestDrainDifferentialOnARealNode$$' ./test/e2e/...
 
 .PHONY: krew-local
 krew-local: $(GORELEASER) $(CLUSTER) ## Release for this machine, and install that with real krew (DIST=dist: what release-snapshot made)
