@@ -9,6 +9,7 @@ import (
 	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/labels"
 
 	"github.com/kubectl-prod/kubectl-prod/pkg/cluster"
 	"github.com/kubectl-prod/kubectl-prod/pkg/report"
@@ -36,6 +37,7 @@ func (w *world) unknowns(victims []*victim) []report.DrainUnknown {
 		}
 	}
 	told = append(told, w.foreign(victims)...)
+	told = append(told, w.lagging(victims)...)
 	for _, reason := range sortedKeys(schedulers) {
 		told = append(told, report.DrainUnknown{Subject: "placement of " + count(schedulers[reason], "pod"), Reason: reason})
 	}
@@ -46,6 +48,42 @@ func (w *world) unknowns(victims []*victim) []report.DrainUnknown {
 		told = append(told, report.DrainUnknown{Subject: "placement of " + count(ordered, "pod"), Reason: "capacity is so tight that it depends on which pod the scheduler takes up first"})
 	}
 	return append(told, w.outside()...)
+}
+
+// lagging are budgets whose status counts other pods than there are: the
+// disruption controller is behind, and the eviction API goes by the status.
+func (w *world) lagging(victims []*victim) []report.DrainUnknown {
+	var told []report.DrainUnknown
+	seen := map[*budget]bool{}
+	for _, v := range victims {
+		if v.filtered.skip || ignoresBudgets(v.pod) {
+			continue
+		}
+		for _, b := range w.budgets.of(v.pod) {
+			if seen[b] || b.syncFailed() || b.Status.ObservedGeneration < b.Generation || len(b.Status.DisruptedPods) > 0 {
+				continue
+			}
+			seen[b] = true
+			if ready := b.ready(w.s); ready != int(b.Status.CurrentHealthy) {
+				told = append(told, report.DrainUnknown{
+					Subject: "poddisruptionbudget/" + b.Name,
+					Reason:  fmt.Sprintf("its status counts %d healthy, and %d that it selects are ready: the disruption controller is behind, and what it allows will change", b.Status.CurrentHealthy, ready),
+				})
+			}
+		}
+	}
+	return told
+}
+
+// ready counts the pods that the disruption controller would call healthy.
+func (b *budget) ready(s *cluster.Snapshot) int {
+	n := 0
+	for _, pod := range s.Pods {
+		if pod.Namespace == b.Namespace && isReady(pod) && pod.DeletionTimestamp.IsZero() && b.selector.Matches(labels.Set(pod.Labels)) {
+			n++
+		}
+	}
+	return n
 }
 
 // foreign are replacements that a controller of somebody else's makes, or does

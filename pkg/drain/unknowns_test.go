@@ -47,6 +47,10 @@ func TestWhatNobodyCanKnowIsSaid(t *testing.T) {
 			two + web + "---\napiVersion: admissionregistration.k8s.io/v1\nkind: ValidatingWebhookConfiguration\nmetadata: {name: cleaner}\nwebhooks: [{name: d.example, clientConfig: {url: 'https://d'}, sideEffects: None, admissionReviewVersions: [v1], rules: [{apiGroups: [''], apiVersions: [v1], operations: [CREATE], resources: [pods/eviction]}]}]\n",
 			"evictions: webhook d.example of ValidatingWebhookConfiguration cleaner is asked about each and may refuse",
 		},
+		"a budget that the controller has not counted anew": {
+			two + web + budgetOf("web", "maxUnavailable: 1", "3", "2", "1"),
+			"poddisruptionbudget/web: its status counts 3 healthy, and 2 that it selects are ready: the disruption controller is behind",
+		},
 		"a cluster without another schedulable node": {
 			node("n1", "a", "4", "") + node("n2", "b", "4", "unschedulable: true, taints: [{key: node.kubernetes.io/unschedulable, effect: NoSchedule}]") + pod("web-1", "n1", "1", ""),
 			"critical capacity: no schedulable node is left in the cluster",

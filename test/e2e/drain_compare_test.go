@@ -144,6 +144,8 @@ func (c *comparison) evictions() (different bool) {
 			c.unknown("whether an unready pod's replacement gets ready", text)
 		case c.guarded[g.app] && c.ordered:
 			c.unknown("the order of scheduling", text)
+		case c.guarded[g.app] && c.preempts:
+			c.unknown("which pods are preempted, and when", text)
 		default:
 			c.differences = append(c.differences, text)
 		}
@@ -190,7 +192,7 @@ func (c *comparison) placement() {
 		case c.ordered:
 			c.unknown("the order of scheduling", text)
 		case c.preempts:
-			c.unknown("which pods are preempted", text)
+			c.unknown("which pods are preempted, and when", text)
 		default:
 			c.differences = append(c.differences, text)
 		}

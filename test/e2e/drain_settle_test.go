@@ -29,7 +29,7 @@ const restTimeout = 4 * time.Minute
 // settled waits until a world has not changed for some seconds, and every pod is
 // either on a node and past Pending, or known to fit none.
 func (d *differential) settled(ctx context.Context, w *world) (state, error) {
-	deadline, patience := time.Now().Add(restTimeout), time.Now().Add(20*time.Second)
+	deadline, patience := time.Now().Add(restTimeout), time.Now().Add(restTimeout/2)
 	tick := time.NewTicker(500 * time.Millisecond)
 	defer tick.Stop()
 	var last string
