@@ -32,6 +32,8 @@ type comparison struct {
 	// gets ready. ordered is true when drain-check itself says that placement
 	// depends on the order of scheduling.
 	guarded, doubtful map[string]bool
+	// joint is the budget of workloads that share it with others.
+	joint             map[string]string
 	ordered, preempts bool
 
 	differences, unknowable []string
@@ -43,7 +45,7 @@ type group struct{ app, node string }
 
 func newComparison(w *world, check *report.DrainCheck, before, after state, drained result) *comparison {
 	c := &comparison{w: w, check: check, before: before, after: after, drained: drained,
-		apps: map[string]string{}, guarded: map[string]bool{}, doubtful: map[string]bool{}, counts: map[string]int{}}
+		apps: map[string]string{}, guarded: map[string]bool{}, doubtful: map[string]bool{}, joint: map[string]string{}, counts: map[string]int{}}
 	for i := range before.pods {
 		c.apps[before.pods[i].Name] = appOf(&before.pods[i])
 	}
@@ -89,6 +91,7 @@ func (c *comparison) doubt(budget *policyv1.PodDisruptionBudget) {
 	for _, app := range under {
 		c.guarded[app] = true
 		c.doubtful[app] = c.doubtful[app] || unready
+		c.joint[app] = budget.Name
 	}
 }
 
@@ -140,6 +143,8 @@ func (c *comparison) evictions() (different bool) {
 		case predicted[g] == gone[g]:
 			c.counts["workloads on drained nodes that agree"]++
 			continue
+		case c.guarded[g.app] && c.together(g, predicted) == c.together(g, gone):
+			c.unknown("which of the pods under one budget goes first", text)
 		case c.doubtful[g.app] && gone[g] > predicted[g]:
 			c.unknown("whether an unready pod's replacement gets ready", text)
 		case c.guarded[g.app] && c.ordered:
@@ -152,6 +157,17 @@ func (c *comparison) evictions() (different bool) {
 		different = true
 	}
 	return different
+}
+
+// together counts the pods of a node under the budget of a group.
+func (c *comparison) together(g group, counts map[group]int) int {
+	n := 0
+	for other, count := range counts {
+		if other.node == g.node && c.joint[other.app] == c.joint[g.app] {
+			n += count
+		}
+	}
+	return n
 }
 
 func (c *comparison) unknown(why, text string) {
