@@ -82,7 +82,7 @@ func TestDrainDifferential(t *testing.T) {
 func TestDrainDifferentialOnARealNode(t *testing.T) {
 	many := fromEnv(t, "DRAIN_NODE_SEEDS", 0)
 	if many == 0 {
-		t.Skip("DRAIN_NODE_SEEDS is not set (make differential-node does); TestRealNode drains its node")
+		t.Skip("DRAIN_NODE_SEEDS is not set: make differential-node sets it")
 	}
 	drainsOnNode(t, up(t, "e2e-drain-node", "--node", "--nodes", "1"), uint64(fromEnv(t, "DRAIN_FIRST", 1)), many) //nolint:gosec // a seed
 }

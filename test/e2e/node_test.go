@@ -67,7 +67,6 @@ func TestRealNode(t *testing.T) {
 	t.Run("harden rolls back what a kubelet shows to be wrong", func(t *testing.T) { brokenByHarden(t, c) })
 	t.Run("harden mends the shop while it answers", func(t *testing.T) { hardenWhileServing(t, c) })
 	t.Run("the systems around the shop are seen", func(t *testing.T) { systemsAround(t, c) })
-	t.Run("drains of random worlds go as drain-check said", func(t *testing.T) { drainsOnNode(t, c, 1, 1) })
 }
 
 // systemsAround puts Velero's, Argo CD's and Prometheus' own objects around the
