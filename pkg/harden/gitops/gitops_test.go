@@ -159,6 +159,24 @@ func TestPatches(t *testing.T) {
 	}
 }
 
+func TestTheValuesOfMostChartsAreNamedByTheFieldsThatTheyLeadTo(t *testing.T) {
+	container := func(path ...any) []any {
+		return append([]any{"spec", "template", "spec", "containers", change.Item("name", "web")}, path...)
+	}
+	for want, path := range map[string][]any{
+		"replicaCount":             {"spec", "replicas"},
+		"resources":                container("resources", "limits", "memory"),
+		"securityContext":          container("securityContext", "runAsNonRoot"),
+		"podSecurityContext":       {"spec", "template", "spec", "securityContext", "runAsNonRoot"},
+		"serviceAccount.automount": {"spec", "template", "spec", "automountServiceAccountToken"},
+		"":                         container("lifecycle", "preStop"),
+	} {
+		if got := usualValue(change.Set(int64(1), path...).Path); got != want {
+			t.Errorf("%v: %q, want %q", path, got, want)
+		}
+	}
+}
+
 func TestWhatHelmInstalledGetsAPostRenderer(t *testing.T) {
 	web := cluster.Ref{APIVersion: "apps/v1", Kind: "Deployment", Namespace: "shop", Name: "web"}
 	files, err := Of([]change.Change{{Object: web, Edits: []change.Edit{change.Set(int64(2), "spec", "replicas")}}}, func(cluster.Ref) string { return "shop" })
@@ -172,5 +190,8 @@ func TestWhatHelmInstalledGetsAPostRenderer(t *testing.T) {
 	}
 	if got := build(t, filepath.Join(dir, "helm-shop")); !strings.Contains(got, "replicas: 2") {
 		t.Errorf("the chart's Deployment should be patched:\n%s\nfiles: %s", got, files.Text())
+	}
+	if text := string(files["helm-shop/"+Kustomization]); !strings.Contains(text, "# Most charts have values for such fields, and this one may: replicaCount.\n") {
+		t.Errorf("the usual value is not told:\n%s", text)
 	}
 }

@@ -2,6 +2,7 @@ package catalogue
 
 import (
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"testing"
 
@@ -63,9 +64,7 @@ func newWorld(t *testing.T, seed uint64) *world {
 // add keeps an object; fields are those beside its metadata.
 func (w *world) add(apiVersion, kind string, metadata, fields object) *unstructured.Unstructured {
 	all := object{"apiVersion": apiVersion, "kind": kind, "metadata": metadata}
-	for name, field := range fields {
-		all[name] = field
-	}
+	maps.Copy(all, fields)
 	obj := &unstructured.Unstructured{Object: all}
 	data, err := obj.MarshalJSON() // every list and number as JSON has them
 	if err != nil {
@@ -265,9 +264,7 @@ func (w *world) pods(name, kind string, replicas int, template object) {
 			pod = fmt.Sprintf("%s-%d", name, i)
 		}
 		spec := object{"nodeName": fmt.Sprintf("n%d", i%3)}
-		for field, value := range template["spec"].(object) {
-			spec[field] = value
-		}
+		maps.Copy(spec, template["spec"].(object))
 		var statuses, samples []any
 		for _, c := range spec["containers"].([]any) {
 			container := c.(object)
