@@ -96,11 +96,12 @@ func (w *world) stays(pod *corev1.Pod) string {
 // where says to which nodes a volume is tied.
 func where(volume *corev1.PersistentVolume) string {
 	for _, term := range volume.Spec.NodeAffinity.Required.NodeSelectorTerms {
-		for _, e := range term.MatchExpressions {
-			if e.Key == corev1.LabelHostname {
-				return "on node " + strings.Join(e.Values, ", ")
-			}
-			return fmt.Sprintf("%s %s", e.Key, strings.Join(e.Values, ","))
+		switch on := term.MatchExpressions; {
+		case len(on) == 0:
+		case on[0].Key == corev1.LabelHostname:
+			return "on node " + strings.Join(on[0].Values, ", ")
+		default:
+			return fmt.Sprintf("%s %s", on[0].Key, strings.Join(on[0].Values, ","))
 		}
 	}
 	return "tied to some nodes"

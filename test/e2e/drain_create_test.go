@@ -6,7 +6,7 @@ import (
 	"context"
 	"fmt"
 
-	admissionv1 "k8s.io/api/admissionregistration/v1"
+	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
 	appsv1 "k8s.io/api/apps/v1"
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -59,9 +59,9 @@ func createObject(ctx context.Context, k kubernetes.Interface, namespace string,
 		_, err = k.ResourceV1().ResourceSlices().Create(ctx, o, options)
 	case *resourcev1.ResourceClaimTemplate:
 		_, err = k.ResourceV1().ResourceClaimTemplates(namespace).Create(ctx, o, options)
-	case *admissionv1.ValidatingAdmissionPolicy:
+	case *admissionregistrationv1.ValidatingAdmissionPolicy:
 		_, err = k.AdmissionregistrationV1().ValidatingAdmissionPolicies().Create(ctx, o, options)
-	case *admissionv1.ValidatingAdmissionPolicyBinding:
+	case *admissionregistrationv1.ValidatingAdmissionPolicyBinding:
 		_, err = k.AdmissionregistrationV1().ValidatingAdmissionPolicyBindings().Create(ctx, o, options)
 	default:
 		err = fmt.Errorf("cannot create a %T", object)

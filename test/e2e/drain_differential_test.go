@@ -51,14 +51,14 @@ const (
 // own world of nodes and a namespace, several at a time on one control plane.
 // Each prints its line when it is done, so that a run that was cut is evidence.
 func TestDrainDifferential(t *testing.T) {
-	many, first := fromEnv(t, "DRAIN_SEEDS", atOnce), uint64(fromEnv(t, "DRAIN_FIRST", 1)) //nolint:gosec // a seed
+	many, first := fromEnv(t, "DRAIN_SEEDS", atOnce), uint64(fromEnv(t, "DRAIN_FIRST", 1))
 	var seeds []uint64
 	for _, s := range regressions() {
 		t.Logf("seed %d is kept: %s", s.seed, s.reason)
 		seeds = append(seeds, s.seed)
 	}
 	for i := range many {
-		if seed := first + uint64(i); !slices.Contains(seeds, seed) { //nolint:gosec // a seed
+		if seed := first + uint64(i); !slices.Contains(seeds, seed) {
 			seeds = append(seeds, seed)
 		}
 	}
@@ -84,7 +84,7 @@ func TestDrainDifferentialOnARealNode(t *testing.T) {
 	if many == 0 {
 		t.Skip("DRAIN_NODE_SEEDS is not set: make differential-node sets it")
 	}
-	drainsOnNode(t, up(t, "e2e-drain-node", "--node", "--nodes", "1"), uint64(fromEnv(t, "DRAIN_FIRST", 1)), many) //nolint:gosec // a seed
+	drainsOnNode(t, up(t, "e2e-drain-node", "--node", "--nodes", "1"), uint64(fromEnv(t, "DRAIN_FIRST", 1)), many)
 }
 
 // drainsOnNode holds drain-check against real drains of worlds whose first node

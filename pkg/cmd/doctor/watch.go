@@ -22,8 +22,7 @@ func (o *Options) watch(ctx context.Context) error {
 		}
 		output.Clear(o.IOStreams)
 		err = o.Run(ctx)
-		var coded *exit.Error
-		if errors.As(err, &coded) { // an answer, and told
+		if _, answered := errors.AsType[*exit.Error](err); answered { // and told
 			err = nil
 		}
 		return false, err
