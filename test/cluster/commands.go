@@ -52,6 +52,7 @@ func newUp(open opener) *cobra.Command {
 	flags.IntVar(&options.Nodes, "nodes", 6, "how many nodes to simulate")
 	flags.BoolVar(&options.Fast, "fast", false, "for fleets: etcd without fsync, controllers without rate limits")
 	flags.StringVar(&options.Kubernetes, "kubernetes", "", "an older minor of Kubernetes: "+build.Oldest)
+	flags.BoolVar(&options.Encrypt, "encrypt", false, "encrypt Secrets at rest, with a key of this cluster's own")
 	flags.StringVar(&options.Restore, "restore", "", "bring back the cluster that `save` wrote to this file")
 	return cmd
 }

@@ -230,7 +230,7 @@ func emptyDir(t *testing.T, dir string) {
 
 // TestBackup takes backups of a whole cluster and makes it anew from one.
 func TestBackup(t *testing.T) {
-	c := up(t, "e2e-backup", "--nodes", "2")
+	c := up(t, "e2e-backup", "--nodes", "2", "--encrypt")
 	shop, err := filepath.Abs(filepath.Join(root, "examples", "shop"))
 	if err != nil {
 		t.Fatal(err)
@@ -245,6 +245,7 @@ func TestBackup(t *testing.T) {
 		again := restored(t, "e2e-backup", "e2e-restored", filepath.Join(dir, b.Name))
 		sameObjects(t, before, again.objects(t, b.Snapshot.Revision))
 	})
+	t.Run("what is encrypted at rest is told by its keys, and never shown", func(t *testing.T) { encryptedAtRest(t, c) })
 	t.Run("doctor sees the record", func(t *testing.T) {
 		d, _ := c.doctor(t, nil, "--check", "etcd-backup-missing,etcd-backup-stale,etcd-restore-untested")
 		if len(d.Findings) > 0 || len(d.NotChecked) > 0 {

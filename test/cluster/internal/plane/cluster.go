@@ -25,6 +25,7 @@ type Options struct {
 	Node    bool   // a real node; root on Linux only
 	Nodes   int    // simulated nodes
 	Fast    bool   // trade durability for speed
+	Encrypt bool   // Secrets are encrypted at rest
 	Restore string // an archive that Save wrote, or ""
 	// Kubernetes is the minor to run: "" for the newest, or build.Oldest.
 	Kubernetes string
@@ -117,7 +118,7 @@ func create(ctx context.Context, dir state.Dir, options Options) error {
 }
 
 func chooseSettings(options Options) (state.Settings, error) {
-	settings := state.Settings{Node: options.Node, Nodes: options.Nodes, Fast: options.Fast, Kubernetes: options.Kubernetes, Ports: map[string]int{}}
+	settings := state.Settings{Node: options.Node, Nodes: options.Nodes, Fast: options.Fast, Encrypt: options.Encrypt, Kubernetes: options.Kubernetes, Ports: map[string]int{}}
 	if options.Restore != "" {
 		saved, err := savedSettings(options.Restore)
 		if err != nil {
@@ -126,7 +127,7 @@ func chooseSettings(options Options) (state.Settings, error) {
 		if saved.Node != options.Node {
 			return state.Settings{}, fmt.Errorf("%s was saved with --node=%t: restore it so", options.Restore, saved.Node)
 		}
-		settings.Nodes = saved.Nodes
+		settings.Nodes, settings.Encrypt = saved.Nodes, saved.Encrypt
 	}
 	if settings.Node {
 		settings.NodeName, settings.NodeIP = machine.NodeName, machine.NodeIP

@@ -120,7 +120,7 @@ func (l layout) etcdArgs(pki pki.Dir, data, advertise string) []string {
 // routing stays off.
 func (l layout) apiServer() component {
 	pki := l.dir.PKI()
-	return component{name: "kube-apiserver", health: l.url("https", portAPIServer, "/readyz"), args: []string{
+	return component{name: "kube-apiserver", health: l.url("https", portAPIServer, "/readyz"), args: append([]string{
 		"--bind-address=" + l.bindAddress(),
 		"--advertise-address=" + l.advertiseAddress(),
 		"--secure-port=" + l.port(portAPIServer),
@@ -151,7 +151,7 @@ func (l layout) apiServer() component {
 		"--tls-cert-file=" + pki.Cert("apiserver"),
 		"--tls-private-key-file=" + pki.Key("apiserver"),
 		"--profiling=false",
-	}}
+	}, l.encryption()...)}
 }
 
 func (l layout) bindAddress() string {

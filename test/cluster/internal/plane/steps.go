@@ -69,6 +69,9 @@ func (c *cluster) writeFiles(context.Context) error {
 	if err := c.writeKwokConfig(); err != nil {
 		return err
 	}
+	if err := c.ensureEncryption(); err != nil {
+		return err
+	}
 	var err error
 	if c.health, err = healthClient(c.dir.PKI()); err != nil {
 		return err

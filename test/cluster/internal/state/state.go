@@ -26,6 +26,7 @@ type Dir struct {
 type Settings struct {
 	Node       bool           `json:"node"`                 // a real kubelet beside the simulated nodes
 	Nodes      int            `json:"nodes"`                // how many simulated nodes
+	Encrypt    bool           `json:"encrypt,omitempty"`    // Secrets are encrypted at rest
 	Fast       bool           `json:"fast"`                 // for fleets: no fsync, no client-side rate limits
 	Kubernetes string         `json:"kubernetes,omitempty"` // its minor, where it is not the newest
 	Ports      map[string]int `json:"ports"`
