@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -90,9 +91,17 @@ func (b *Backup) compareCounts(ctx context.Context, v *report.EtcdVerification) 
 		check.Detail = err.Error()
 		return check
 	}
-	revision := strconv.FormatInt(max(v.Snapshot.HashRevision, 1), 10)
+	at := max(v.Snapshot.HashRevision, 1)
+	revision := strconv.FormatInt(at, 10)
+	// An API server of another etcd, such as the one that this was restored from,
+	// would wait for a revision that never comes.
+	if now, err := presentRevision(ctx, client); err == nil && now < at {
+		check.State, check.Detail = report.CheckNotComparable, fmt.Sprintf("the API server's etcd is at revision %d, and the snapshot at %s", now, revision)
+		return check
+	}
 	var mu sync.Mutex
-	var unknown, wrong []string
+	var wrong []string
+	unknown := map[string][]string{} // by the reason
 	compared, objects := 0, 0
 	group, counting := errgroup.WithContext(ctx)
 	group.SetLimit(countsAtOnce)
@@ -108,7 +117,7 @@ func (b *Backup) compareCounts(ctx context.Context, v *report.EtcdVerification) 
 			defer mu.Unlock()
 			switch {
 			case err != nil:
-				unknown = append(unknown, r.Resource+" ("+reason(err)+")")
+				unknown[reason(err)] = append(unknown[reason(err)], r.Resource)
 				return nil
 			case n != r.Count:
 				wrong = append(wrong, fmt.Sprintf("%s: %d in the backup, %d live", r.Resource, r.Count, n))
@@ -120,21 +129,35 @@ func (b *Backup) compareCounts(ctx context.Context, v *report.EtcdVerification) 
 		})
 	}
 	_ = group.Wait() // each failure is told
-	slices.Sort(unknown)
 	slices.Sort(wrong)
 	switch {
 	case len(wrong) > 0:
 		check.State, check.Detail = report.CheckFailed, fmt.Sprintf("at revision %s counts differ: %s", revision, strings.Join(wrong, ", "))
 	case compared == 0:
-		check.State, check.Detail = report.CheckNotComparable, "the API server counts nothing at revision "+revision+": "+strings.Join(unknown[:min(2, len(unknown))], ", ")
+		check.State, check.Detail = report.CheckNotComparable, "the API server counts nothing at revision "+revision+": "+uncounted(unknown)
 	default:
 		check.State = report.CheckPassed
 		check.Detail = fmt.Sprintf("the API server counts the same %d objects of %d resources at revision %s", objects, compared, revision)
 		if len(unknown) > 0 {
-			check.Detail += fmt.Sprintf("; not counted: %s", strings.Join(unknown, ", "))
+			check.Detail += "; not counted: " + uncounted(unknown)
 		}
 	}
 	return check
+}
+
+// uncounted names what was not counted, or how many where they are many.
+func uncounted(byReason map[string][]string) string {
+	var all []string
+	for _, why := range slices.Sorted(maps.Keys(byReason)) {
+		resources := byReason[why]
+		slices.Sort(resources)
+		what := strings.Join(resources, ", ")
+		if len(resources) > 3 {
+			what = fmt.Sprintf("%d resources", len(resources))
+		}
+		all = append(all, what+" ("+why+")")
+	}
+	return strings.Join(all, "; ")
 }
 
 func reason(err error) string {
@@ -142,6 +165,15 @@ func reason(err error) string {
 		return string(r)
 	}
 	return err.Error()
+}
+
+// presentRevision is where the API server's etcd is.
+func presentRevision(ctx context.Context, client metadata.Interface) (int64, error) {
+	list, err := client.Resource(schema.GroupVersionResource{Version: "v1", Resource: "namespaces"}).List(ctx, metav1.ListOptions{Limit: 1})
+	if err != nil {
+		return 0, err
+	}
+	return strconv.ParseInt(list.ResourceVersion, 10, 64)
 }
 
 func count(ctx context.Context, client metadata.Interface, gvr schema.GroupVersionResource, revision string) (int, error) {

@@ -309,6 +309,7 @@ func TestBackup(t *testing.T) {
 			t.Errorf("damaged: exit code %d: %s%s", r.code, r.stdout, r.stderr)
 		}
 	})
+	t.Run("of three members", func(t *testing.T) { threeMembers(t, c) })
 	t.Run("in stores", func(t *testing.T) { backupsInStores(t, c) })
 	t.Run("the schedule is what the API server takes", func(t *testing.T) {
 		args := []string{"prod", "backup-etcd", "schedule", "--cron", "17 2 * * *", "--to", "s3://backups/prod", "--secret", "store", "--keep", "14"}
@@ -371,8 +372,9 @@ func backupFromNode(t *testing.T, c *testCluster, name string) {
 
 	t.Run("interrupted at any time it leaves nothing", func(t *testing.T) {
 		into := t.TempDir()
-		for _, after := range []time.Duration{300 * time.Millisecond, time.Second, 3 * time.Second, 5 * time.Second, 7 * time.Second, 9 * time.Second} {
-			code, stderr := c.ended(t, after, os.Interrupt, "backup-etcd", "--to", into)
+		for i, after := range []time.Duration{300 * time.Millisecond, 2 * time.Second, 5 * time.Second, 8 * time.Second} {
+			signal := []os.Signal{os.Interrupt, syscall.SIGTERM}[i%2]
+			code, stderr := c.ended(t, after, signal, "backup-etcd", "--to", into)
 			if code == 0 {
 				break // it was done before
 			}
@@ -390,6 +392,10 @@ func backupFromNode(t *testing.T, c *testCluster, name string) {
 			t.Errorf("left %q, then exit code %d, left %q: %s", left, r.code, helpers(), r.stderr)
 		}
 	})
+	t.Run("broken in the middle, it is told in a line and leaves nothing", func(t *testing.T) { brokenInTheMiddle(t, c, name) })
+	t.Run("refused by admission, it says what to allow", func(t *testing.T) { refusedByAdmission(t, c) })
+	t.Run("the schedule's rights are exactly enough", func(t *testing.T) { rightsOfTheSchedule(t, c) })
+	t.Run("the restore plan is true, line by line", func(t *testing.T) { planIsTrue(t, c, name) })
 	t.Run("the snapshot becomes the cluster again", func(t *testing.T) {
 		again := restored(t, name, "e2e-node-restored", filepath.Join(dir, b.Name))
 		sameObjects(t, before, again.objects(t, b.Snapshot.Revision))

@@ -341,7 +341,7 @@ func (c *testCluster) inStore(t *testing.T, s *objectStore) {
 		if said, err := script.CombinedOutput(); err != nil {
 			t.Fatalf("%s: %v: %s", plan.Steps[0].Commands[0], err, said)
 		}
-		data, err := os.ReadFile(filepath.Join(script.Dir, "snapshot.db"))
+		data, err := os.ReadFile(filepath.Join(script.Dir, "to-restore.db"))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -424,9 +424,9 @@ func (c *testCluster) storeBreaks(t *testing.T, s *objectStore) {
 	t.Run("connections that break during the upload are made anew", func(t *testing.T) {
 		w := newWay(t, s.address)
 		var cuts atomic.Int64
-		w.onUpload = func(c net.Conn, bytes int64) {
+		w.onUpload = func(bytes int64) {
 			if n := cuts.Load(); n < 3 && bytes > (n+1)*8<<20 && cuts.CompareAndSwap(n, n+1) {
-				_ = c.Close()
+				w.cut()
 			}
 		}
 		b := c.takeTo(t, s, through(w))
@@ -438,7 +438,7 @@ func (c *testCluster) storeBreaks(t *testing.T, s *objectStore) {
 	t.Run("a store that is killed during the upload and comes back gets it whole", func(t *testing.T) {
 		w := newWay(t, s.address)
 		var once sync.Once
-		w.onUpload = func(_ net.Conn, bytes int64) {
+		w.onUpload = func(bytes int64) {
 			if bytes > 12<<20 {
 				once.Do(func() {
 					s.kill()
@@ -454,7 +454,7 @@ func (c *testCluster) storeBreaks(t *testing.T, s *objectStore) {
 		w := newWay(t, s.address)
 		began := make(chan bool)
 		var once sync.Once
-		w.onUpload = func(_ net.Conn, bytes int64) {
+		w.onUpload = func(bytes int64) {
 			if bytes > 12<<20 {
 				once.Do(func() { close(began) })
 				time.Sleep(20 * time.Millisecond) // a slow line
@@ -483,63 +483,5 @@ func (c *testCluster) verifiedIn(t *testing.T, s *objectStore, name string) {
 	t.Helper()
 	if r := c.prod(t, s, nil, "verify", s.url(name), "--depth", "integrity"); r.code != 0 {
 		t.Errorf("exit code %d: %s%s", r.code, r.stdout, r.stderr)
-	}
-}
-
-// way is a line to a server that a test can watch and break.
-type way struct {
-	address  string
-	onUpload func(c net.Conn, bytes int64)
-
-	bytes atomic.Int64
-}
-
-func newWay(t *testing.T, to string) *way {
-	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = listener.Close() })
-	w := &way{address: listener.Addr().String()}
-	go func() {
-		for {
-			client, err := listener.Accept()
-			if err != nil {
-				return
-			}
-			go w.carry(client, to)
-		}
-	}()
-	return w
-}
-
-func (w *way) carry(client net.Conn, to string) {
-	defer func() { _ = client.Close() }()
-	server, err := net.Dial("tcp", to)
-	if err != nil {
-		return
-	}
-	defer func() { _ = server.Close() }()
-	go func() {
-		buffer := make([]byte, 32<<10)
-		for {
-			n, err := server.Read(buffer)
-			if _, written := client.Write(buffer[:n]); err != nil || written != nil {
-				_ = client.Close()
-				return
-			}
-		}
-	}()
-	buffer := make([]byte, 32<<10)
-	for {
-		n, err := client.Read(buffer)
-		if _, written := server.Write(buffer[:n]); err != nil || written != nil {
-			return
-		}
-		all := w.bytes.Add(int64(n))
-		if w.onUpload != nil {
-			w.onUpload(server, all)
-		}
 	}
 }

@@ -21,7 +21,7 @@ func Plan(b *report.EtcdBackup, file string) *report.RestorePlan {
 		File:     file, Source: b.Source, Verdict: b.Proof.Verdict,
 	}
 	if b.Proof.Verdict != report.Proven {
-		p.Warnings = append(p.Warnings, fmt.Sprintf("this backup is %s: %s", b.Proof.Verdict, b.Proof.Reason))
+		p.Warnings = append(p.Warnings, fmt.Sprintf("the verdict on this backup is %q: %s", b.Proof.Verdict, b.Proof.Reason))
 	}
 	if own := ownWay(b.Source.Distribution, file); own != nil {
 		p.Steps = own
@@ -60,14 +60,20 @@ func ownWay(distribution, file string) []report.RestoreStep {
 	}
 }
 
-const work = "/var/lib/kubectl-prod-restore"
+// work is where the snapshot lies on each node; plain is what it is called on the
+// operator's machine: no name that a backup has already.
+const (
+	work  = "/var/lib/kubectl-prod-restore"
+	plain = "to-restore.db"
+)
 
 // staticPods is the road of kubeadm and its like: every member gets the same
 // snapshot, under its own name, at the same time.
 func staticPods(b *report.EtcdBackup, file string) []report.RestoreStep {
 	layout := b.Source.Layout
 	if layout == nil {
-		layout = &report.EtcdLayout{}
+		const pki = "/etc/kubernetes/pki/etcd/" // kubeadm's, where nothing is known
+		layout = &report.EtcdLayout{CA: pki + "ca.crt", Cert: pki + "server.crt", Key: pki + "server.key"}
 	}
 	data := cmp.Or(layout.DataDir, "/var/lib/etcd")
 	image := cmp.Or(layout.Image, "registry.k8s.io/etcd:"+cmp.Or(b.Source.EtcdVersion, "VERSION")+"-0")
@@ -80,7 +86,7 @@ func staticPods(b *report.EtcdBackup, file string) []report.RestoreStep {
 			Commands: fetch(b, file),
 		},
 		{Title: "Copy it to " + every, Where: "your machine", Commands: each(members, func(m report.EtcdMember) []string {
-			return []string{fmt.Sprintf("ssh %s sudo mkdir -p -m 0700 %s && ssh %s 'sudo tee %s/snapshot.db >/dev/null' < snapshot.db", shell(m.Node), work, shell(m.Node), work)}
+			return []string{fmt.Sprintf("ssh %[1]s sudo mkdir -p -m 0700 %[2]s && ssh %[1]s 'sudo tee %[2]s/snapshot.db >/dev/null' < %[3]s", shell(m.Node), work, plain)}
 		})},
 		{
 			Title: "Stop the API servers, controllers and etcd", Where: every,
@@ -100,7 +106,8 @@ func staticPods(b *report.EtcdBackup, file string) []report.RestoreStep {
 	for _, m := range members {
 		steps = append(steps, report.RestoreStep{
 			Title: "Restore member " + m.Name, Where: "node " + m.Node,
-			Commands: []string{restoreCommand(m, members, data, image, layout.ClusterToken, b), "sudo chmod 0700 " + shell(data)},
+			Commands: []string{restoreCommand(m, members, data, image, layout.ClusterToken, b), // As it was: kubeadm may run etcd as a user of its own.
+				fmt.Sprintf("sudo chown -R --reference=%[1]s.before-restore %[1]s && sudo chmod 0700 %[1]s", shell(data))},
 		})
 	}
 	return append(steps,
@@ -119,18 +126,24 @@ func staticPods(b *report.EtcdBackup, file string) []report.RestoreStep {
 		report.RestoreStep{
 			Title: "See whether the cluster is well", Where: "your machine",
 			Commands: []string{"kubectl get nodes", "kubectl prod doctor --now"},
-			Note:     "The revision was bumped, so that clients which saw later ones list anew instead of waiting for ever. Objects made after the snapshot are gone, while their containers may still run until the kubelets notice. Remove " + work + " everywhere: it holds every Secret.",
+			Note:     "The revision was bumped, so that clients which saw later ones list anew instead of waiting for ever. Objects made after the snapshot are gone, while their containers may still run until the kubelets notice.",
+		},
+		report.RestoreStep{
+			Title: "Remove the copies of the snapshot, which hold every Secret", Where: "your machine",
+			Commands: append(each(members, func(m report.EtcdMember) []string {
+				return []string{fmt.Sprintf("ssh %s sudo rm -r %s", shell(m.Node), work)}
+			}), "rm "+plain),
 		},
 	)
 }
 
 // fetch makes a plain snapshot.db of what is kept.
 func fetch(b *report.EtcdBackup, file string) []string {
-	command := "kubectl prod backup-etcd fetch " + shell(file) + " --output-file snapshot.db"
+	command := "kubectl prod backup-etcd fetch " + shell(file) + " --output-file " + plain
 	if b.Stored.Encryption != "" {
 		command += " --identity KEY-FILE"
 	}
-	return []string{command, "kubectl prod backup-etcd verify snapshot.db"}
+	return []string{command, "kubectl prod backup-etcd verify " + plain}
 }
 
 // restoreCommand runs etcdutl from the image that the node has: neither the node
@@ -141,7 +154,7 @@ func restoreCommand(m report.EtcdMember, members []report.EtcdMember, data, imag
 		all = append(all, other.Name+"="+peer(other))
 	}
 	parent := path.Dir(data)
-	mounts := "--mount type=bind,src=" + parent + ",dst=" + parent + ",options=rbind:rw"
+	mounts := "--mount " + shell("type=bind,src="+parent+",dst="+parent+",options=rbind:rw")
 	if parent != "/var/lib" {
 		mounts += " --mount type=bind,src=" + work + ",dst=" + work + ",options=rbind:ro"
 	}
@@ -159,6 +172,7 @@ func restoreCommand(m report.EtcdMember, members []report.EtcdMember, data, imag
 	}, " \\\n")
 }
 
+// health waits until all members answer, as etcdctl in one of them sees it.
 func health(members []report.EtcdMember, layout *report.EtcdLayout) string {
 	var urls []string
 	for _, m := range members {
@@ -166,8 +180,16 @@ func health(members []report.EtcdMember, layout *report.EtcdLayout) string {
 			urls = append(urls, m.ClientURLs[0])
 		}
 	}
-	return fmt.Sprintf("sudo crictl exec $(sudo crictl ps --quiet --name '^etcd$') etcdctl --endpoints=%s --cacert=%s --cert=%s --key=%s endpoint health",
-		strings.Join(urls, ","), layout.CA, layout.Cert, layout.Key)
+	if len(urls) == 0 {
+		urls = []string{"https://127.0.0.1:2379"}
+	}
+	command := "etcdctl --endpoints=" + strings.Join(urls, ",")
+	for _, file := range []struct{ flag, path string }{{"--cacert=", layout.CA}, {"--cert=", layout.Cert}, {"--key=", layout.Key}} {
+		if file.path != "" {
+			command += " " + file.flag + shell(file.path)
+		}
+	}
+	return "until sudo crictl exec \"$(sudo crictl ps --quiet --name '^etcd$')\" " + command + " endpoint health; do sleep 2; done"
 }
 
 func peer(m report.EtcdMember) string {
@@ -230,6 +252,9 @@ func lacks(b *report.EtcdBackup) []report.RestoreLacks {
 	if len(all) == 0 && b.Source.Layout != nil && b.Source.Layout.EncryptionConfig != "" {
 		all = append(all, report.RestoreLacks{What: config, Why: "the API servers are started with it"})
 	}
+	if own := ownLacks(b.Source.Distribution); own != nil {
+		return append(all, own...)
+	}
 	all = append(all,
 		report.RestoreLacks{What: "the PKI: ca, front-proxy-ca, etcd/ca (certificate and key each) and sa.key, sa.pub", Why: "with other authorities no node, no ServiceAccount token and no kubeconfig is known any more"},
 		report.RestoreLacks{What: "the static pods' manifests and the files they mount (audit policy, admission configuration)", Why: "kubeadm can write the manifests again, with the flags that somebody remembers"},
@@ -238,6 +263,25 @@ func lacks(b *report.EtcdBackup) []report.RestoreLacks {
 		return append(all, report.RestoreLacks{What: "nothing of kubeadm's settings: ConfigMap kube-system/kubeadm-config is in the snapshot", Why: "kubeadm init needs it as a file: save it apart, for a cluster that has no API server yet"})
 	}
 	return append(all, report.RestoreLacks{What: "the settings that the cluster was made with", Why: "no kubeadm-config is in the snapshot"})
+}
+
+// ownLacks is what distributions with a way of their own need.
+func ownLacks(distribution string) []report.RestoreLacks {
+	switch distribution {
+	case "K3s", "RKE2":
+		return []report.RestoreLacks{{
+			What: "the servers' token, /var/lib/rancher/" + strings.ToLower(distribution) + "/server/token",
+			Why:  "it encrypts the authorities that the snapshot holds: with another token no server starts from it",
+		}}
+	case "Talos":
+		return []report.RestoreLacks{{What: "the machine configurations and the secrets bundle (talosctl gen secrets)", Why: "the PKI and the keys of data encrypted at rest are in them"}}
+	case "OpenShift":
+		return []report.RestoreLacks{{What: "static_kuberesources_….tar.gz, which cluster-backup.sh writes beside the snapshot", Why: "the static pods' resources and the keys of data encrypted at rest are in it"}}
+	case "MicroK8s":
+		return []report.RestoreLacks{{What: "/var/snap/microk8s/current/certs and credentials", Why: "with other authorities no node and no kubeconfig is known any more"}}
+	default:
+		return nil
+	}
 }
 
 // shell quotes a word for a shell where it needs that.

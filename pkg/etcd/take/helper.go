@@ -225,24 +225,33 @@ func orphaned(pod *corev1.Pod, now time.Time) bool {
 	return err != nil || now.Sub(alive) > deadAfter
 }
 
+// refusedError is a refusal in one line; some engines write pages.
+type refusedError struct {
+	text  string
+	cause error
+}
+
+func (e *refusedError) Error() string { return e.text }
+func (e *refusedError) Unwrap() error { return e.cause }
+
 // refused turns a refusal of a helper into one line with what to allow.
 func refused(pod *corev1.Pod, err error) error {
 	message := strings.Join(strings.Fields(err.Error()), " ")
 	webhook := regexp.MustCompile(`admission webhook "([^"]+)" denied the request`)
 	policy := regexp.MustCompile(`ValidatingAdmissionPolicy '([^']+)'`)
-	which := "label " + managedBy + "=" + manager + "," + helperLabel + "=" + helperKind
+	exempt := "exempt pods with the label " + managedBy + "=" + manager + "," + helperLabel + "=" + helperKind + " in namespace " + pod.Namespace
+	text := "making the helper pod"
 	switch {
 	case strings.Contains(message, "violates PodSecurity"):
-		return fmt.Errorf("pod security refuses the helper pod: namespace %s must allow hostPath volumes (kubectl label namespace %s pod-security.kubernetes.io/enforce=privileged --overwrite): %w", pod.Namespace, pod.Namespace, err)
+		text = fmt.Sprintf("pod security refuses the helper pod: namespace %[1]s must allow hostPath volumes (kubectl label namespace %[1]s pod-security.kubernetes.io/enforce=privileged --overwrite)", pod.Namespace)
 	case webhook.MatchString(message):
-		return fmt.Errorf("webhook %s refuses the helper pod: exempt pods with the %s in namespace %s: %w", webhook.FindStringSubmatch(message)[1], which, pod.Namespace, err)
+		text = fmt.Sprintf("webhook %s refuses the helper pod: %s", webhook.FindStringSubmatch(message)[1], exempt)
 	case policy.MatchString(message):
-		return fmt.Errorf("policy %s refuses the helper pod: exempt pods with the %s in namespace %s: %w", policy.FindStringSubmatch(message)[1], which, pod.Namespace, err)
+		text = fmt.Sprintf("policy %s refuses the helper pod: %s", policy.FindStringSubmatch(message)[1], exempt)
 	case apierrors.IsForbidden(err):
-		return fmt.Errorf("not allowed to make the helper pod; backup-etcd needs create, get, delete and patch of pods, get of pods/log and create of pods/portforward in namespace %s: %w", pod.Namespace, err)
-	default:
-		return fmt.Errorf("making the helper pod: %w", err)
+		text = fmt.Sprintf("not allowed to make the helper pod; backup-etcd needs create, get, delete and patch of pods, get of pods/log and create of pods/portforward in namespace %s", pod.Namespace)
 	}
+	return &refusedError{text: text + ": " + oneLine(message), cause: err}
 }
 
 // await waits until a pod fulfils a condition, and says why it never will.
@@ -261,6 +270,9 @@ func (h Helpers) await(ctx context.Context, pod *corev1.Pod, within time.Duratio
 			return false, nil //nolint:nilerr // an API server that restarts is asked again
 		}
 		last = found
+		if found.DeletionTimestamp != nil {
+			return false, fmt.Errorf("somebody removed the helper pod %s", pod.Name)
+		}
 		if done(found) {
 			return true, nil
 		}

@@ -37,11 +37,11 @@ type Selection struct {
 func (s Selection) Groups() ([]Group, error) {
 	switch s.Kubernetes {
 	case "":
-		return []Group{newest(controlPlane(), tools()), etcd(), containerd(), coredns()}, nil
+		return []Group{newest(controlPlane(), tools()), etcd(), containerd(), coredns(), criTools()}, nil
 	case Oldest:
 		older := newest(controlPlane())
 		older.Name += "-" + Oldest
-		return []Group{older, newest(tools()), etcd(), containerd(), coredns()}, nil
+		return []Group{older, newest(tools()), etcd(), containerd(), coredns(), criTools()}, nil
 	default:
 		return nil, fmt.Errorf("Kubernetes %s is not pinned here, only the newest and %s", s.Kubernetes, Oldest)
 	}
@@ -133,6 +133,15 @@ func prometheus() Group {
 			{Name: "promtool", Package: module + "/cmd/promtool"},
 		},
 		Tags: "remove_all_sd", // the clouds' libraries; targets come from files here
+	}
+}
+
+// criTools is for whoever works on a node by hand, as a restore's plan says.
+func criTools() Group {
+	return Group{
+		Name:     "cri-tools",
+		Module:   "sigs.k8s.io/cri-tools",
+		Programs: []Program{{Name: "crictl", Package: "sigs.k8s.io/cri-tools/cmd/crictl", Node: true}},
 	}
 }
 
