@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -76,7 +77,7 @@ func TestPruningKeepsWhatItShould(t *testing.T) {
 }
 
 // put keeps a backup as the command does.
-func put(t *testing.T, store Store, daysOld int, codec Codec, content []byte) *report.EtcdBackup {
+func put(t testing.TB, store Store, daysOld int, codec Codec, content []byte) *report.EtcdBackup {
 	t.Helper()
 	at := now.AddDate(0, 0, -daysOld)
 	b := &report.EtcdBackup{
@@ -99,7 +100,7 @@ func put(t *testing.T, store Store, daysOld int, codec Codec, content []byte) *r
 	return b
 }
 
-func open(t *testing.T, destination string) Store {
+func open(t testing.TB, destination string) Store {
 	t.Helper()
 	store, err := Open(t.Context(), destination)
 	if err != nil {
@@ -182,7 +183,7 @@ func TestWhatFailsLeavesNothingUnderTheName(t *testing.T) {
 	}
 }
 
-func codecs(t *testing.T) map[string]struct {
+func codecs(t testing.TB) map[string]struct {
 	codec      Codec
 	identities []age.Identity
 } {
@@ -213,7 +214,7 @@ func codecs(t *testing.T) map[string]struct {
 
 func silent(int64, int64) {}
 
-func fetch(t *testing.T, object string, identities []age.Identity) (content []byte, bad string, err error) {
+func fetch(t testing.TB, object string, identities []age.Identity) (content []byte, bad string, err error) {
 	t.Helper()
 	fetched, err := Fetch(t.Context(), object, t.TempDir(), identities, silent)
 	if err != nil || fetched.Bad != "" {
@@ -395,4 +396,61 @@ func TestAnObjectIsItsDestinationAndItsName(t *testing.T) {
 			t.Errorf("%s is %q, %q", object, destination, name)
 		}
 	}
+}
+
+// FuzzDamage changes what is stored, compressed and encrypted, where the fuzzer
+// says: with and without a manifest it is either told or makes no difference to
+// what comes out.
+func FuzzDamage(f *testing.F) {
+	content := make([]byte, 200_000)
+	random := rand.New(rand.NewPCG(3, 4))
+	for i := range content {
+		content[i] = byte(random.Uint32() % 16) // some of it compresses
+	}
+	type kept struct {
+		name       string
+		raw        []byte
+		identities []age.Identity
+	}
+	var all []kept
+	codecs := codecs(f)
+	for _, name := range slices.Sorted(maps.Keys(codecs)) {
+		dir := f.TempDir()
+		b := put(f, open(f, dir), 0, codecs[name].codec, content)
+		raw, err := os.ReadFile(filepath.Join(dir, b.Name))
+		if err != nil {
+			f.Fatal(err)
+		}
+		all = append(all, kept{b.Name, raw, codecs[name].identities})
+	}
+	for kind := range byte(3) {
+		for which := range byte(len(all)) {
+			f.Add(which, kind, uint32(210), uint16(1), byte(1))
+			f.Add(which, kind, uint32(70_000), uint16(100), byte(255))
+		}
+	}
+	f.Fuzz(func(t *testing.T, which, kind byte, at uint32, length uint16, mask byte) {
+		k := all[int(which)%len(all)]
+		from := int(at) % len(k.raw)
+		to := min(from+int(length), len(k.raw))
+		damaged := bytes.Clone(k.raw)
+		switch kind % 3 {
+		case 0:
+			for i := from; i < to; i++ {
+				damaged[i] ^= mask
+			}
+		case 1:
+			damaged = damaged[:from]
+		default:
+			damaged = slices.Delete(damaged, from, to)
+		}
+		path := filepath.Join(t.TempDir(), k.name)
+		if err := os.WriteFile(path, damaged, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		got, bad, err := fetch(t, path, k.identities)
+		if err == nil && bad == "" && !bytes.Equal(got, content) {
+			t.Errorf("%d bytes came out as if they were right", len(got))
+		}
+	})
 }

@@ -42,7 +42,7 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-func prover(t *testing.T) Prover {
+func prover(t testing.TB) Prover {
 	t.Helper()
 	return Prover{Scratch: t.TempDir(), Child: func(ctx context.Context, request string) (*exec.Cmd, error) {
 		command := exec.CommandContext(ctx, os.Args[0])
@@ -52,7 +52,7 @@ func prover(t *testing.T) Prover {
 }
 
 // clusterData is what a small Kubernetes keeps in etcd.
-func clusterData(t *testing.T) map[string][]byte {
+func clusterData(t testing.TB) map[string][]byte {
 	t.Helper()
 	encode := func(object runtime.Object) []byte {
 		encoder := scheme.Codecs.EncoderForVersion(protobuf.NewSerializer(scheme.Scheme, scheme.Scheme), corev1.SchemeGroupVersion)
@@ -79,7 +79,7 @@ func clusterData(t *testing.T) map[string][]byte {
 }
 
 // snapshotOf is a snapshot that a real etcd with this data sends.
-func snapshotOf(t *testing.T, data map[string][]byte) []byte {
+func snapshotOf(t testing.TB, data map[string][]byte) []byte {
 	t.Helper()
 	t.Chdir(t.TempDir()) // the server's sockets
 	server, err := start(t.Context(), t.TempDir())
@@ -117,7 +117,7 @@ func signed(file []byte) []byte {
 	return append(bytes.Clone(database), sum[:]...)
 }
 
-func judge(t *testing.T, file []byte, depth Depth) *report.EtcdVerification {
+func judge(t testing.TB, file []byte, depth Depth) *report.EtcdVerification {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "snapshot.db")
 	if err := os.WriteFile(path, file, 0o600); err != nil {
@@ -273,4 +273,41 @@ func TestDamageUnderARightChecksumKillsTheChildAtMost(t *testing.T) {
 	if verdicts[report.Inconsistent] == 0 {
 		t.Error("no damage was noticed")
 	}
+}
+
+// FuzzDamage flips, truncates and cuts where the fuzzer says: only the file as it
+// was is ever proven. With a checksum made anew nothing but the database itself
+// can tell, and then no verdict is asked for but that there is one.
+func FuzzDamage(f *testing.F) {
+	file := snapshotOf(f, clusterData(f))
+	for kind := range byte(4) {
+		f.Add(kind, uint32(0), uint16(1), byte(1))
+		f.Add(kind, uint32(4096+8), uint16(600), byte(255))
+		f.Add(kind, uint32(len(file)-33), uint16(64), byte(128))
+	}
+	f.Fuzz(func(t *testing.T, kind byte, at uint32, length uint16, mask byte) {
+		from := int(at) % len(file)
+		to := min(from+int(length), len(file))
+		damaged := bytes.Clone(file)
+		depth := Integrity
+		switch kind % 4 {
+		case 0:
+			for i := from; i < to; i++ {
+				damaged[i] ^= mask
+			}
+		case 1:
+			damaged = damaged[:from]
+		case 2:
+			damaged = slices.Delete(damaged, from, to)
+		default:
+			for i := from; i < to; i++ {
+				damaged[i] ^= mask
+			}
+			damaged, depth = signed(damaged), Consistency
+		}
+		v := judge(t, damaged, depth)
+		if v.Proof.Verdict == "" || depth == Integrity && v.Proof.Verdict == report.Proven && !bytes.Equal(damaged, file) {
+			t.Errorf("verdict %q: %s", v.Proof.Verdict, v.Proof.Reason)
+		}
+	})
 }

@@ -121,7 +121,7 @@ func staticPods(b *report.EtcdBackup, file string) []report.RestoreStep {
 		},
 		report.RestoreStep{
 			Title: "Start the API servers and controllers", Where: every,
-			Commands: []string{"sudo mv " + stopped + "/*.yaml /etc/kubernetes/manifests/"},
+			Commands: []string{"sudo mv " + stopped + "/*.yaml /etc/kubernetes/manifests/ && sudo rmdir " + stopped},
 		},
 		report.RestoreStep{
 			Title: "See whether the cluster is well", Where: "your machine",
