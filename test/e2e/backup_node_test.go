@@ -201,7 +201,7 @@ func rightsOfTheSchedule(t *testing.T, c *testCluster) {
 	recorder := (&testCluster{kubeconfig: account, path: c.path}).record(t)
 	scheduled := &testCluster{kubeconfig: recorder.proxy.Kubeconfig, path: c.path}
 	// An orphan to remove, no record yet, and then one to change.
-	_, _ = c.ended(t, 4*time.Second, os.Kill, "backup-etcd", "--to", t.TempDir())
+	_, _ = c.ended(t, "save", os.Kill, "backup-etcd", "--to", t.TempDir())
 	c.must(t, "delete", "configmap", "-n", "kube-system", "kubectl-prod-etcd-backup", "--ignore-not-found")
 	for range 2 {
 		r := scheduled.kubectl(t, nil, "prod", "backup-etcd", "--to", t.TempDir(), "-o", "json")

@@ -359,37 +359,30 @@ func newCutter(t *testing.T, port int, after int64, cuts int32) (endpoint string
 
 // backupFromNode takes backups through helper pods beside a real static pod.
 func backupFromNode(t *testing.T, c *testCluster, name string) {
-	helpers := func() string {
-		return c.must(t, "get", "pods", "-A", "-l", "prod.kubectl.io/helper=backup-etcd", "-o", "name")
-	}
 	dir := t.TempDir()
 	b := c.backup(t, dir)
-	if b.Source.Way != "helper pod" || helpers() != "" {
-		t.Errorf("taken by %s; left: %s", b.Source.Way, helpers())
+	if b.Source.Way != "helper pod" || c.helpers(t) != "" {
+		t.Errorf("taken by %s; left: %s", b.Source.Way, c.helpers(t))
 	}
 	before := c.objects(t, b.Snapshot.Revision)
 	t.Logf("kubectl prod backup-etcd\n%s", c.must(t, "prod", "backup-etcd", "--to", t.TempDir()))
 
-	t.Run("interrupted at any time it leaves nothing", func(t *testing.T) {
+	t.Run("interrupted in any phase it leaves nothing", func(t *testing.T) {
 		into := t.TempDir()
-		for i, after := range []time.Duration{300 * time.Millisecond, 2 * time.Second, 5 * time.Second, 8 * time.Second} {
-			signal := []os.Signal{os.Interrupt, syscall.SIGTERM}[i%2]
-			code, stderr := c.ended(t, after, signal, "backup-etcd", "--to", into)
-			if code == 0 {
-				break // it was done before
-			}
-			if code != 130 || helpers() != "" {
-				t.Errorf("after %s: exit code %d, left %q: %s", after, code, helpers(), stderr)
+		for phase, signal := range map[string]os.Signal{"look": syscall.SIGTERM, "save": os.Interrupt, "hash": syscall.SIGTERM} {
+			code, stderr := c.ended(t, phase, signal, "backup-etcd", "--to", into)
+			if code != 130 || c.helpers(t) != "" {
+				t.Errorf("%v in phase %q: exit code %d, left %q: %s", signal, phase, code, c.helpers(t), stderr)
 			}
 			emptyDir(t, into)
 		}
 	})
 	t.Run("killed, the next run removes what it left", func(t *testing.T) {
-		_, _ = c.ended(t, 5*time.Second, os.Kill, "backup-etcd", "--to", t.TempDir())
-		left := helpers()
+		_, _ = c.ended(t, "save", os.Kill, "backup-etcd", "--to", t.TempDir())
+		left := c.helpers(t)
 		r := c.kubectl(t, nil, "prod", "backup-etcd", "--to", t.TempDir())
-		if left == "" || r.code != 0 || !strings.Contains(r.stderr, "of an earlier run") || helpers() != "" {
-			t.Errorf("left %q, then exit code %d, left %q: %s", left, r.code, helpers(), r.stderr)
+		if left == "" || r.code != 0 || !strings.Contains(r.stderr, "of an earlier run") || c.helpers(t) != "" {
+			t.Errorf("left %q, then exit code %d, left %q: %s", left, r.code, c.helpers(t), r.stderr)
 		}
 	})
 	t.Run("broken in the middle, it is told in a line and leaves nothing", func(t *testing.T) { brokenInTheMiddle(t, c, name) })
@@ -402,8 +395,9 @@ func backupFromNode(t *testing.T, c *testCluster, name string) {
 	})
 }
 
-// ended runs the plugin and sends it a signal after a while.
-func (c *testCluster) ended(t *testing.T, after time.Duration, signal os.Signal, args ...string) (code int, stderr string) {
+// ended runs the plugin and sends it a signal as soon as there is a helper pod of
+// that phase: look, save or hash.
+func (c *testCluster) ended(t *testing.T, phase string, signal os.Signal, args ...string) (code int, stderr string) {
 	t.Helper()
 	command := exec.CommandContext(t.Context(), c.lookUp(t, "kubectl-prod"), args...)
 	command.Env = append(os.Environ(), "KUBECONFIG="+c.kubeconfig)
@@ -412,8 +406,23 @@ func (c *testCluster) ended(t *testing.T, after time.Duration, signal os.Signal,
 	if err := command.Start(); err != nil {
 		t.Fatal(err)
 	}
-	timer := time.AfterFunc(after, func() { _ = command.Process.Signal(signal) })
-	defer timer.Stop()
-	_ = command.Wait() // its exit code tells
+	done := make(chan bool)
+	go func() {
+		defer close(done)
+		_ = command.Wait() // its exit code tells
+	}()
+	eventually(t, 2*time.Minute, func() error {
+		select {
+		case <-done:
+			return nil // the test says what came of it
+		default:
+		}
+		if helpers := c.helpers(t); !strings.Contains(helpers, "kubectl-prod-etcd-"+phase) {
+			return errNotYet(helpers)
+		}
+		return nil
+	})
+	_ = command.Process.Signal(signal)
+	<-done
 	return command.ProcessState.ExitCode(), said.String()
 }
