@@ -15,7 +15,7 @@ import (
 	"github.com/kubectl-prod/kubectl-prod/pkg/cluster"
 )
 
-var update = flag.Bool("update", false, "write the golden files anew") //nolint:gochecknoglobals // a flag of the test binary
+var update = flag.Bool("update", false, "write the golden files anew")
 
 // TestEachDistributionsEtcdIsFoundOrItsOwnWayIsTold reads what such clusters have
 // (testdata/*.yaml) and writes down what is made of it (testdata/found.txt).

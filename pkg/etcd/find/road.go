@@ -82,13 +82,13 @@ func outside(s *cluster.Snapshot, server map[string]string) *Road {
 		return road
 	}
 	road.Why += "; its API server does so with these files of its node"
-	command := "kubectl prod backup-etcd --endpoints " + server["etcd-servers"]
+	command := []string{"kubectl prod backup-etcd --endpoints", server["etcd-servers"]}
 	for _, file := range []struct{ flag, of string }{{"--cacert", "etcd-cafile"}, {"--cert", "etcd-certfile"}, {"--key", "etcd-keyfile"}} {
 		if server[file.of] != "" {
-			command += " " + file.flag + " " + server[file.of]
+			command = append(command, file.flag, server[file.of])
 		}
 	}
-	road.Commands = []string{command}
+	road.Commands = []string{strings.Join(command, " ")}
 	return road
 }
 

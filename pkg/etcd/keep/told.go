@@ -138,7 +138,7 @@ func googleCredentials(ctx context.Context, destination string) error {
 // library would repeat it for ever.
 const answerTimeout = 20 * time.Second
 
-var errNoAnswer = fmt.Errorf("no answer within %s", answerTimeout) //nolint:gochecknoglobals // a sentinel
+var errNoAnswer = fmt.Errorf("no answer within %s", answerTimeout)
 
 // answering is a context that ends when no answer came in time; answered stops
 // the clock and leaves the context as it is, for what is read through it. The

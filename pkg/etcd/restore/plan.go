@@ -183,13 +183,13 @@ func health(members []report.EtcdMember, layout *report.EtcdLayout) string {
 	if len(urls) == 0 {
 		urls = []string{"https://127.0.0.1:2379"}
 	}
-	command := "etcdctl --endpoints=" + strings.Join(urls, ",")
+	command := []string{"etcdctl", "--endpoints=" + strings.Join(urls, ",")}
 	for _, file := range []struct{ flag, path string }{{"--cacert=", layout.CA}, {"--cert=", layout.Cert}, {"--key=", layout.Key}} {
 		if file.path != "" {
-			command += " " + file.flag + shell(file.path)
+			command = append(command, file.flag+shell(file.path))
 		}
 	}
-	return "until sudo crictl exec \"$(sudo crictl ps --quiet --name '^etcd$')\" " + command + " endpoint health; do sleep 2; done"
+	return "until sudo crictl exec \"$(sudo crictl ps --quiet --name '^etcd$')\" " + strings.Join(command, " ") + " endpoint health; do sleep 2; done"
 }
 
 func peer(m report.EtcdMember) string {

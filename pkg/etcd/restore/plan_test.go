@@ -14,7 +14,7 @@ import (
 	"github.com/kubectl-prod/kubectl-prod/pkg/report"
 )
 
-var update = flag.Bool("update", false, "write the golden files anew") //nolint:gochecknoglobals // a flag of the test binary
+var update = flag.Bool("update", false, "write the golden files anew")
 
 func member(number int) report.EtcdMember {
 	name, address := fmt.Sprintf("cp-%d", number), fmt.Sprintf("https://10.0.0.1%d", number)
