@@ -57,11 +57,6 @@ differential-node: build $(CLUSTER) ## The same where a real node is drained (ro
 backup-rate: build $(CLUSTER) ## Measure backup-etcd against etcdctl on a large database (MIB=2048; root, 10 GB of disk)
 	BACKUP_MIB=$(or $(MIB),2048) go test -tags e2e -count=1 -timeout 60m -v -run TestBackupRate ./test/e2e/...
 
-.PHONY: fuzz
-fuzz: ## Damage snapshots and stored backups at random for a while (FUZZTIME=5m each)
-	go test -run '^$$' -fuzz FuzzDamage -fuzztime $(or $(FUZZTIME),5m) ./pkg/etcd/prove
-	go test -run '^$$' -fuzz FuzzDamage -fuzztime $(or $(FUZZTIME),5m) ./pkg/etcd/keep
-
 .PHONY: krew-local
 krew-local: $(GORELEASER) $(CLUSTER) ## Release for this machine, and install that with real krew (DIST=dist: what release-snapshot made)
 	GORELEASER=$(GORELEASER) DIST=$(abspath $(DIST)) go test -tags krew -count=1 -timeout 20m -v ./test/krew/...

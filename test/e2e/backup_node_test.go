@@ -60,7 +60,7 @@ func brokenInTheMiddle(t *testing.T, c *testCluster, name string) {
 		{"the helper pod is deleted", func(t *testing.T, _ *way, _ *os.Process, _ string) {
 			c.must(t, "delete", "pods", "-n", "kube-system", "-l", "prod.kubectl.io/helper=backup-etcd", "--grace-period=1", "--wait=false")
 		}, 2, "somebody removed the helper pod"},
-		{"the disk gets full", func(t *testing.T, _ *way, _ *os.Process, dir string) {
+		{"the disk gets full", func(_ *testing.T, _ *way, _ *os.Process, dir string) {
 			_ = os.WriteFile(filepath.Join(dir, "somebody-elses"), make([]byte, 100<<20), 0o600) // as much as fits
 		}, 2, "no space left on device"},
 		{"the API server restarts", func(t *testing.T, _ *way, _ *os.Process, _ string) {

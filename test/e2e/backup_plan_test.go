@@ -113,7 +113,7 @@ func newOperator(t *testing.T, c *testCluster, name string) operator {
 		"sudo": "#!/bin/sh\nexec \"$@\"\n",
 		"ssh":  "#!/bin/sh\nshift\nexec sh -c \"$*\"\n",
 	} {
-		if err := os.WriteFile(filepath.Join(shims, program), []byte(script), 0o700); err != nil { //nolint:gosec // it is run
+		if err := os.WriteFile(filepath.Join(shims, program), []byte(script), 0o700); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -93,7 +93,7 @@ func drainsOnNode(t *testing.T, c *testCluster, first uint64, many int) {
 	d := newDifferential(t, c)
 	machine := strings.TrimSpace(c.must(t, "get", "nodes", "-l", "node-role.kubernetes.io/control-plane", "-o", "jsonpath={.items[0].metadata.name}"))
 	for i := range many {
-		d.run(t, newWorld(first+uint64(i), machine)) //nolint:gosec // a seed
+		d.run(t, newWorld(first+uint64(i), machine))
 	}
 	t.Logf("%d seeds on a real node\n%s", many, d.totals())
 }

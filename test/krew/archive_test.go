@@ -53,7 +53,7 @@ func listing(t *testing.T, path string) []string {
 		if err != nil {
 			t.Fatal(err)
 		}
-		defer archive.Close()
+		defer func() { _ = archive.Close() }() // it was only read
 		for _, file := range archive.File {
 			names = append(names, file.Name)
 		}
@@ -63,7 +63,7 @@ func listing(t *testing.T, path string) []string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer file.Close()
+	defer func() { _ = file.Close() }() // it was only read
 	unzipped, err := gzip.NewReader(file)
 	if err != nil {
 		t.Fatal(err)
