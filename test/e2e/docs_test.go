@@ -5,6 +5,7 @@ package e2e
 import (
 	"bytes"
 	"errors"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -27,7 +28,10 @@ type asked struct {
 func answers() []asked {
 	return []asked{
 		{`^backup-etcd( --to \S+)?$`, "--endpoints"},
-		{`^backup-etcd --to s3:.*age1…`, "age1…"},
+		{`age1…`, "age1…"},                           // no key of anybody's
+		{`^backup-etcd schedule --apply$`, "--cron"}, // the flags before are left out in the page
+		{`^backup-etcd verify .* -i backup-key.txt$`, "backup-key.txt"},
+		{`^backup-etcd list .*s3:`, "s3://backups/prod"},
 		{`^completion --install$`, "is there already"}, // the tests' own
 		{`^doctor --check gitops-`, "does not serve it"},
 		{`^doctor --require-complete`, ""}, // simulated nodes have no kubelet to read
@@ -36,10 +40,12 @@ func answers() []asked {
 	}
 }
 
-// inPlace puts what is here for the words of the pages that stand for a reader's
-// own.
-func inPlace() *strings.Replacer {
+// ours is a line with what is here in place of a reader's own, and of what a page
+// leaves out.
+func ours(line string) string {
+	line = regexp.MustCompile(`((/var/)?backups/)?etcd-[0-9a-f]{8}-\d{8}T\d{6}Z\.db\b`).ReplaceAllString(line, snapshotName)
 	return strings.NewReplacer(
+		" … ", " ",
 		"worker-1", "worker-a1",
 		"drain-check NODE", "drain-check worker-a1",
 		"explain ID", "explain pdb-missing",
@@ -49,8 +55,11 @@ func inPlace() *strings.Replacer {
 		"undo CHANGE", "undo 20261123-163207-851a",
 		"/var/backups", "backups",
 		"/var/lib/node_exporter/textfile/", "",
-	)
+	).Replace(line)
 }
+
+// snapshotName is how the snapshot on the desk is called.
+const snapshotName = "etcd-3f2a9c1b-20260801T020000Z.db"
 
 // runDocs types each command of the pages as its reader would, in a directory
 // that holds what they speak of.
@@ -62,12 +71,16 @@ func runDocs(t *testing.T, c *testCluster) {
 	dir := desk(t, c)
 	done := map[string]bool{}
 	for _, command := range commands {
-		line := inPlace().Replace(command.Line)
+		line := ours(command.Line)
 		if done[line] || !c.isVerb(t, strings.Fields(line)[0]) {
 			continue
 		}
 		done[line] = true
+		began := time.Now()
 		r := c.typed(t, dir, line)
+		if took := time.Since(began); took > 5*time.Second {
+			t.Logf("%s: kubectl prod %s", took.Round(time.Second), line)
+		}
 		if says, ok := answer(line); ok {
 			if r.code != 2 || !strings.Contains(r.stdout+r.stderr, says) {
 				t.Errorf("%s: kubectl prod %s: exit code %d, want 2 and %q\n%s%s", command.Page, line, r.code, says, r.stdout, r.stderr)
@@ -130,7 +143,7 @@ custom:
 		t.Fatal(err)
 	}
 	taken := c.backup(t, backups, c.etcdFlags(t, "")...)
-	if err := os.Rename(filepath.Join(backups, taken.Name), filepath.Join(dir, "etcd-3f2a9c1b-20260801T020000Z.db")); err != nil {
+	if err := os.Rename(filepath.Join(backups, taken.Name), filepath.Join(dir, snapshotName)); err != nil {
 		t.Fatal(err)
 	}
 	return dir
@@ -142,13 +155,13 @@ func (c *testCluster) typed(t *testing.T, dir, line string) result {
 	t.Helper()
 	command := exec.CommandContext(t.Context(), "sh", "-c", "exec kubectl prod "+line)
 	command.Dir = dir
-	command.Env = append(os.Environ(), "KUBECONFIG="+c.kubeconfig, "PATH="+c.path, "XDG_STATE_HOME="+dir, "HOME="+dir)
+	command.Env = append(os.Environ(), "KUBECONFIG="+c.kubeconfig, "PATH="+c.path, "XDG_STATE_HOME="+dir, "HOME="+dir, "AWS_EC2_METADATA_DISABLED=true")
 	command.Stdin = strings.NewReader("apiVersion: v1\nkind: Pod\nmetadata: {name: bare}\nspec: {containers: [{name: c, image: 'c:1'}]}\n")
 	var stdout, stderr bytes.Buffer
 	command.Stdout, command.Stderr = &stdout, &stderr
 	watches := strings.Contains(line, "--watch")
 	if watches {
-		seen := &firstWrite{Buffer: &stdout, seen: make(chan struct{})}
+		seen := &firstWrite{to: &stdout, seen: make(chan struct{})}
 		command.Stdout = seen
 		go func() {
 			select {
@@ -172,7 +185,7 @@ func (c *testCluster) typed(t *testing.T, dir, line string) result {
 
 // firstWrite tells when something was written.
 type firstWrite struct {
-	*bytes.Buffer
+	to   io.Writer // a field: a buffer's own ReadFrom would pass Write by
 	seen chan struct{}
 }
 
@@ -182,5 +195,5 @@ func (f *firstWrite) Write(p []byte) (int, error) {
 	default:
 		close(f.seen)
 	}
-	return f.Buffer.Write(p)
+	return f.to.Write(p)
 }
