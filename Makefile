@@ -13,6 +13,9 @@ GORELEASER := $(TOOLS)/goreleaser-$(GORELEASER_VERSION)/goreleaser
 CLUSTER := bin/test-cluster
 
 export CGO_ENABLED := 0
+# One set of flags, so that what the plugin is built of is compiled once, and not
+# again for its tests, the linter and the release.
+export GOFLAGS := -trimpath
 
 .PHONY: help
 help: ## List the targets

@@ -37,6 +37,11 @@ func regressions() []saved {
 	}
 }
 
+// brief are seeds whose worlds come to rest within a minute, in some of which a
+// drain is safe, blocked, or breaks something: those of every run. `make
+// differential` takes them as they come, and some rest for minutes.
+func brief() []uint64 { return []uint64{1, 3, 6, 7, 8, 11, 12} }
+
 const (
 	// drainSeconds is kubectl drain's --timeout: enough for four waves of a
 	// budget, between which it waits five seconds.
@@ -46,16 +51,19 @@ const (
 )
 
 // TestDrainDifferential holds drain-check against what real kubectl drain and
-// the real scheduler then do, over random clusters. DRAIN_SEEDS=N runs N of
-// them after the saved ones, DRAIN_FIRST=S begins at another seed; each is its
+// the real scheduler then do, over random clusters: the saved ones, and some brief
+// ones or, with DRAIN_SEEDS=N, N from DRAIN_FIRST=S (1) on; each is its
 // own world of nodes and a namespace, several at a time on one control plane.
 // Each prints its line when it is done, so that a run that was cut is evidence.
 func TestDrainDifferential(t *testing.T) {
-	many, first := fromEnv(t, "DRAIN_SEEDS", atOnce), uint64(fromEnv(t, "DRAIN_FIRST", 1))
+	many, first := fromEnv(t, "DRAIN_SEEDS", 0), uint64(fromEnv(t, "DRAIN_FIRST", 1))
 	var seeds []uint64
 	for _, s := range regressions() {
 		t.Logf("seed %d is kept: %s", s.seed, s.reason)
 		seeds = append(seeds, s.seed)
+	}
+	if many == 0 {
+		seeds = append(seeds, brief()...)
 	}
 	for i := range many {
 		if seed := first + uint64(i); !slices.Contains(seeds, seed) {
