@@ -45,7 +45,11 @@ const (
 	// cleanupTimeout bounds the removal of a helper, which an interrupt does not
 	// shorten.
 	cleanupTimeout = 30 * time.Second
-	pollInterval   = 250 * time.Millisecond
+	// orphanTimeout is longer: a helper that a restore has brought back from the
+	// snapshot ends some 40 seconds later, when its kubelet has found that none of
+	// its containers runs.
+	orphanTimeout = 2 * time.Minute
+	pollInterval  = 250 * time.Millisecond
 )
 
 // Helpers makes pods beside an etcd member and removes them again.
@@ -163,13 +167,13 @@ func (h Helpers) create(ctx context.Context, pod *corev1.Pod) (remove func() err
 	}, aliveEvery)
 	return func() error {
 		stop()
-		return h.remove(context.WithoutCancel(ctx), created.Namespace, created.Name)
+		return h.remove(context.WithoutCancel(ctx), created.Namespace, created.Name, cleanupTimeout)
 	}, nil
 }
 
-// remove deletes a pod and waits until it is gone.
-func (h Helpers) remove(ctx context.Context, namespace, name string) error {
-	ctx, cancel := context.WithTimeout(ctx, cleanupTimeout)
+// remove deletes a pod and waits until it is gone, for at most patience.
+func (h Helpers) remove(ctx context.Context, namespace, name string, patience time.Duration) error {
+	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	pods := h.Client.CoreV1().Pods(namespace)
 	err := wait.PollUntilContextCancel(ctx, pollInterval, true, func(ctx context.Context) (bool, error) {
@@ -202,7 +206,7 @@ func (h Helpers) RemoveOrphans(ctx context.Context, namespace string) (removed [
 			h.Warn("another backup is under way: pod %s/%s", pod.Namespace, pod.Name)
 			continue
 		}
-		if err := h.remove(ctx, pod.Namespace, pod.Name); err != nil {
+		if err := h.remove(ctx, pod.Namespace, pod.Name, orphanTimeout); err != nil {
 			return removed, err
 		}
 		removed = append(removed, pod.Name)
