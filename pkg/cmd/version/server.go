@@ -11,7 +11,7 @@ import (
 	"github.com/kubectl-prod/kubectl-prod/pkg/cmd/connection"
 )
 
-// oldestTested is the oldest minor of Kubernetes 1 that the tests run against,
+// oldestTested is the oldest minor of Kubernetes 1 that the tests can run against,
 // three behind the libraries'.
 const oldestTested = 34
 
@@ -48,5 +48,5 @@ func untested(server *apiversion.Info, libraries string) string {
 	if minor := running.Minor(); running.Major() == 1 && minor >= oldestTested && minor <= newest.Minor() {
 		return ""
 	}
-	return fmt.Sprintf("this version is tested against Kubernetes 1.%d to 1.%d; the server runs %d.%d", oldestTested, newest.Minor(), running.Major(), running.Minor())
+	return fmt.Sprintf("this version is made for Kubernetes 1.%d to 1.%d; the server runs %d.%d", oldestTested, newest.Minor(), running.Major(), running.Minor())
 }

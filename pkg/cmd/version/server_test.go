@@ -14,9 +14,9 @@ func TestAServerOutsideOfWhatIsTestedIsNoted(t *testing.T) {
 		"v1.37.2":             "",
 		"v1.34.4":             "",
 		"v1.35.9-gke.1000":    "",
-		"v1.33.12+k3s1":       "this version is tested against Kubernetes 1.34 to 1.37; the server runs 1.33",
-		"v1.38.0":             "this version is tested against Kubernetes 1.34 to 1.37; the server runs 1.38",
-		"v2.0.0":              "this version is tested against Kubernetes 1.34 to 1.37; the server runs 2.0",
+		"v1.33.12+k3s1":       "this version is made for Kubernetes 1.34 to 1.37; the server runs 1.33",
+		"v1.38.0":             "this version is made for Kubernetes 1.34 to 1.37; the server runs 1.38",
+		"v2.0.0":              "this version is made for Kubernetes 1.34 to 1.37; the server runs 2.0",
 		"what the proxy says": "",
 	} {
 		if got := untested(&apiversion.Info{GitVersion: server}, "v0.37.2"); got != want {
