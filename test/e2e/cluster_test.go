@@ -163,18 +163,33 @@ func eventually(t *testing.T, within time.Duration, condition func() error) {
 	}
 }
 
-// podsReady holds that all pods of a namespace are Running and ready.
+// podsReady holds that a namespace's workloads have all their pods, that these
+// run, and that the budgets have counted the same.
 func (c *testCluster) podsReady(t *testing.T, namespace string) func() error {
 	return func() error {
-		out := c.must(t, "get", "pods", "-n", namespace, "-o", `jsonpath={range .items[*]}{.metadata.name} {.status.phase}{"\n"}{end}`)
-		if strings.TrimSpace(out) == "" {
+		pods := c.must(t, "get", "pods", "-n", namespace, "-o", `jsonpath={range .items[*]}{.metadata.name} {.status.phase}{"\n"}{end}`)
+		if strings.TrimSpace(pods) == "" {
 			return fmt.Errorf("no pod in %s", namespace)
 		}
-		for line := range strings.Lines(out) {
+		for line := range strings.Lines(pods) {
 			if !strings.Contains(line, "Running") && !strings.Contains(line, "Succeeded") {
 				return errors.New(strings.TrimSpace(line))
 			}
 		}
-		return nil
+		if err := c.equal(t, namespace, "deployments,statefulsets", ".spec.replicas", ".status.replicas"); err != nil {
+			return err
+		}
+		return c.equal(t, namespace, "poddisruptionbudgets", ".status.expectedPods", ".status.currentHealthy")
 	}
+}
+
+// equal holds that two fields of all objects of some kinds are the same.
+func (c *testCluster) equal(t *testing.T, namespace, kinds, want, got string) error {
+	lines := c.must(t, "get", kinds, "-n", namespace, "-o", fmt.Sprintf(`jsonpath={range .items[*]}{.kind} {.metadata.name} {%s} {%s}{"\n"}{end}`, want, got))
+	for line := range strings.Lines(lines) {
+		if f := strings.Fields(line); len(f) != 4 || f[2] != f[3] {
+			return fmt.Errorf("%s: %s is to be %s", strings.TrimSpace(line), got, want)
+		}
+	}
+	return nil
 }
