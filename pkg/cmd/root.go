@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 
@@ -94,6 +95,7 @@ Flags go after "kubectl prod": kubectl refuses flags before a plugin's name.`,
 			if !cmd.Flags().Changed("v") {
 				klog.SetLogger(logr.Discard()) // errors are told once, by us
 			}
+			keepSecrets(cmd.Flags())
 		},
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
@@ -109,7 +111,9 @@ Flags go after "kubectl prod": kubectl refuses flags before a plugin's name.`,
 	config.AddFlags(root.PersistentFlags())
 	logging := flag.NewFlagSet("klog", flag.ContinueOnError)
 	klog.InitFlags(logging)
-	root.PersistentFlags().AddGoFlag(logging.Lookup("v"))
+	verbosity := logging.Lookup("v")
+	verbosity.Usage = fmt.Sprintf("number for the log level verbosity; what is above %d shows no more: bodies are never logged, for the secrets in them", loudest)
+	root.PersistentFlags().AddGoFlag(verbosity)
 	root.PersistentFlags().VisitAll(hide)
 	connected := &connection.Flags{ConfigFlags: config, Version: info.Version}
 	connected.Complete(root)
@@ -123,6 +127,18 @@ Flags go after "kubectl prod": kubectl refuses flags before a plugin's name.`,
 		newOptionsCommand(root),
 	)
 	return root
+}
+
+// loudest is the highest -v that shows no body of a request or an answer: those
+// hold what people put into variables, arguments and annotations, and the keys
+// beside certificates.
+const loudest = 7
+
+// keepSecrets lowers a higher -v.
+func keepSecrets(flags *pflag.FlagSet) {
+	if asked, err := strconv.Atoi(flags.Lookup("v").Value.String()); err == nil && asked > loudest {
+		_ = flags.Set("v", strconv.Itoa(loudest)) // a number that has just been one
+	}
 }
 
 // hide keeps kubectl's two dozen connection flags out of every help text;

@@ -30,6 +30,23 @@ const window = time.Hour
 func Tell(s *cluster.Snapshot, d *report.Diagnosis) {
 	d.Changes = changes(s)
 	d.Events = events(s)
+	d.NotChecked = append(d.NotChecked, unseen(s, d.NotChecked)...)
+}
+
+// unseen are the kinds that could not be read, beyond those that a practice
+// misses: without the events, no warning is told, and that is no calm.
+func unseen(s *cluster.Snapshot, told []report.NotChecked) []report.NotChecked {
+	var more []report.NotChecked
+	for _, kind := range Needs() {
+		c := s.Coverage(kind)
+		if c.State != cluster.Forbidden && c.State != cluster.Failed {
+			continue
+		}
+		if !slices.ContainsFunc(told, func(n report.NotChecked) bool { return n.Subject == string(kind) }) {
+			more = append(more, report.NotChecked{Subject: string(kind), State: string(c.State), Reason: c.Reason, Allow: c.Allow})
+		}
+	}
+	return more
 }
 
 // changes are the user's last hour, and the nodes'.

@@ -53,6 +53,7 @@ func newUp(open opener) *cobra.Command {
 	flags.BoolVar(&options.Fast, "fast", false, "for fleets: etcd without fsync, controllers without rate limits")
 	flags.StringVar(&options.Kubernetes, "kubernetes", "", "an older minor of Kubernetes: "+build.Oldest)
 	flags.BoolVar(&options.Encrypt, "encrypt", false, "encrypt Secrets at rest, with a key of this cluster's own")
+	flags.BoolVar(&options.Audit, "audit", false, "have the API server keep an audit log of what people and their tools ask, with the answers about Secrets")
 	flags.StringVar(&options.Restore, "restore", "", "bring back the cluster that `save` wrote to this file")
 	return cmd
 }

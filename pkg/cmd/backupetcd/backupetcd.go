@@ -16,10 +16,12 @@ import (
 	"github.com/kubectl-prod/kubectl-prod/pkg/cmd/connection"
 	"github.com/kubectl-prod/kubectl-prod/pkg/cmd/exit"
 	"github.com/kubectl-prod/kubectl-prod/pkg/cmd/output"
+	"github.com/kubectl-prod/kubectl-prod/pkg/cmd/role"
 	"github.com/kubectl-prod/kubectl-prod/pkg/etcd"
 	"github.com/kubectl-prod/kubectl-prod/pkg/etcd/find"
 	"github.com/kubectl-prod/kubectl-prod/pkg/etcd/keep"
 	"github.com/kubectl-prod/kubectl-prod/pkg/etcd/prove"
+	"github.com/kubectl-prod/kubectl-prod/pkg/etcd/schedule"
 	"github.com/kubectl-prod/kubectl-prod/pkg/etcd/take"
 	"github.com/kubectl-prod/kubectl-prod/pkg/printer"
 	"github.com/kubectl-prod/kubectl-prod/pkg/report"
@@ -46,6 +48,7 @@ type options struct {
 	Depth     string
 	Scratch   string
 	Timeout   time.Duration
+	PrintRBAC bool
 }
 
 // NewCommand is `kubectl prod backup-etcd`.
@@ -88,6 +91,9 @@ which is kept under a name that ends with .unproven; 130, interrupted.`,
 			return nil
 		},
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if o.PrintRBAC {
+				return role.Print(o.Out, schedule.Roles("kubectl-prod-backup-etcd")...)
+			}
 			if err := o.complete(); err != nil {
 				return err
 			}
@@ -112,6 +118,7 @@ func (o *options) addFlags(cmd *cobra.Command) {
 	o.Rule.add(cmd)
 	addDepthFlags(cmd, &o.Depth, &o.Scratch)
 	flags.DurationVar(&o.Timeout, "timeout", 2*time.Hour, "Give up after this long; the helper pod ends by itself soon after")
+	role.AddFlag(cmd, &o.PrintRBAC, "a backup by a helper pod: one of kube-system, one of the cluster")
 	o.Print.AddFlags(cmd, printer.ObjectFormats())
 }
 

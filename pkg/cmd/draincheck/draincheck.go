@@ -18,6 +18,7 @@ import (
 	"github.com/kubectl-prod/kubectl-prod/pkg/cmd/connection"
 	"github.com/kubectl-prod/kubectl-prod/pkg/cmd/exit"
 	"github.com/kubectl-prod/kubectl-prod/pkg/cmd/output"
+	"github.com/kubectl-prod/kubectl-prod/pkg/cmd/role"
 	"github.com/kubectl-prod/kubectl-prod/pkg/drain"
 	"github.com/kubectl-prod/kubectl-prod/pkg/printer"
 	"github.com/kubectl-prod/kubectl-prod/pkg/report"
@@ -33,6 +34,7 @@ type Options struct {
 	All             bool
 	Plan            bool
 	Watch           bool
+	PrintRBAC       bool
 	SchedulerConfig string
 	Drain           drain.Options
 	Print           output.Options
@@ -76,6 +78,9 @@ Exit codes: 0, safe; 1, it would block or break something; 2, cannot tell.`,
 		ValidArgsFunction: o.completeNodes,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			o.Nodes = args
+			if o.PrintRBAC {
+				return role.Print(o.Out, role.Cluster("kubectl-prod-drain-check", cluster.Rules(slices.Concat(drain.Needs(), drain.FollowNeeds()))))
+			}
 			if err := o.Complete(); err != nil {
 				return err
 			}
@@ -104,6 +109,7 @@ func (o *Options) addFlags(cmd *cobra.Command) {
 	flags.StringVar(&o.Drain.PodSelector, "pod-selector", "", "As of kubectl drain: only pods with these labels")
 	flags.DurationVar(&o.Drain.Timeout, "timeout", 0, "As of kubectl drain: give up after this long; 0 never does")
 	flags.IntVar(&o.Drain.SkipWaitForDelete, "skip-wait-for-delete-timeout", 0, "As of kubectl drain: do not wait for pods that have been ending for more seconds than this")
+	role.AddFlag(cmd, &o.PrintRBAC, "drain-check, --plan and --watch")
 	o.Print.AddFlags(cmd, printer.DrainFormats())
 	cobra.CheckErr(cmd.RegisterFlagCompletionFunc("selector", cobra.NoFileCompletions))
 	cobra.CheckErr(cmd.RegisterFlagCompletionFunc("pod-selector", cobra.NoFileCompletions))

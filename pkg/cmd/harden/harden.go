@@ -19,6 +19,7 @@ import (
 	"github.com/kubectl-prod/kubectl-prod/pkg/cmd/connection"
 	"github.com/kubectl-prod/kubectl-prod/pkg/cmd/exit"
 	"github.com/kubectl-prod/kubectl-prod/pkg/cmd/output"
+	"github.com/kubectl-prod/kubectl-prod/pkg/cmd/role"
 	"github.com/kubectl-prod/kubectl-prod/pkg/config"
 	"github.com/kubectl-prod/kubectl-prod/pkg/harden"
 	"github.com/kubectl-prod/kubectl-prod/pkg/harden/journal"
@@ -42,6 +43,7 @@ type Options struct {
 	Yes           bool
 	Timeout, Soak time.Duration
 	Print         output.Options
+	PrintRBAC     bool
 
 	// Of manifests, and for Git.
 	Filenames []string
@@ -106,6 +108,9 @@ harden could not do its job.`,
 			if err := o.Complete(args); err != nil {
 				return err
 			}
+			if o.PrintRBAC {
+				return role.Print(o.IOStreams.Out, role.Cluster("kubectl-prod-harden", harden.Rules(o.practices, o.scope)))
+			}
 			return o.Run(cmd.Context())
 		},
 	}
@@ -129,6 +134,7 @@ func (o *Options) addFlags(cmd *cobra.Command) {
 	flags.BoolVarP(&o.Yes, "yes", "y", false, "Consent to every change")
 	flags.DurationVar(&o.Timeout, "timeout", 5*time.Minute, "Roll a change back when its rollout has not ended after this long")
 	flags.DurationVar(&o.Soak, "soak", 5*time.Second, "How long the pods have to stay well after a rollout")
+	role.AddFlag(cmd, &o.PrintRBAC, "hardening by the selected practices, and taking it back")
 	o.Print.AddFlags(cmd, append(printer.ListFormats(), kustomizeFormat))
 	o.completions(cmd)
 }

@@ -55,6 +55,13 @@ func (s Schedule) Objects() []runtime.Object {
 	return []runtime.Object{s.account(), s.role(), s.roleBinding(), s.clusterRole(), s.clusterRoleBinding(), s.cronJob()}
 }
 
+// Roles are what a backup by a helper pod must be allowed to do, for whoever runs
+// it without a schedule.
+func Roles(name string) []runtime.Object {
+	s := Schedule{Name: name}
+	return []runtime.Object{s.role(), s.clusterRole()}
+}
+
 func (s Schedule) meta(namespace string) metav1.ObjectMeta {
 	return metav1.ObjectMeta{Name: s.Name, Namespace: namespace, Labels: map[string]string{
 		"app.kubernetes.io/name": s.Name, "app.kubernetes.io/managed-by": "kubectl-prod",

@@ -75,7 +75,7 @@ func holds(t *testing.T, start trial, written chan<- string) {
 	start.fails = start.failing(t)
 	for _, p := range remediable(start.live) {
 		var said strings.Builder
-		if mend(t, p, start, &said) {
+		if mend(t, p, start, &said, rights{}) {
 			written <- p.ID
 		}
 		if t.Failed() {

@@ -13,13 +13,17 @@ import (
 	"testing"
 
 	corev1 "k8s.io/api/core/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	utilyaml "k8s.io/apimachinery/pkg/util/yaml"
 	"sigs.k8s.io/yaml"
 
 	"github.com/kubectl-prod/kubectl-prod/pkg/change"
 	"github.com/kubectl-prod/kubectl-prod/pkg/cluster"
+	"github.com/kubectl-prod/kubectl-prod/pkg/harden"
 	"github.com/kubectl-prod/kubectl-prod/pkg/practice"
 	"github.com/kubectl-prod/kubectl-prod/pkg/report"
 )
@@ -32,6 +36,7 @@ import (
 // remedy declares (LeadsTo). What was written or refused is kept in
 // testdata/<id>/remedies.txt (-update writes it).
 func TestRemedies(t *testing.T) {
+	taken := rights{}
 	for _, p := range All() {
 		if p.Remedy == nil {
 			continue
@@ -48,7 +53,7 @@ func TestRemedies(t *testing.T) {
 					}
 					mode := map[bool]string{true: "live", false: "as manifests"}[live]
 					var told strings.Builder
-					written = mend(t, p, read(t, file, live), &told) || written
+					written = mend(t, p, read(t, file, live), &told, taken) || written
 					if !live && told.String() == asLive {
 						told.Reset()
 						told.WriteString("as live\n")
@@ -62,6 +67,53 @@ func TestRemedies(t *testing.T) {
 			}
 			golden(t, filepath.Join(dir, "remedies.txt"), said.String())
 		})
+	}
+	taken.hold(t, harden.Rules(nil, practice.Scope{}))
+}
+
+// rights are the verbs that writing the remedies to a cluster took, and taking
+// them back, by resource.
+type rights map[string]map[string]bool
+
+func (w rights) note(c change.Change) {
+	gvk := schema.FromAPIVersionAndKind(c.Object.APIVersion, c.Object.Kind)
+	plural, _ := meta.UnsafeGuessKindToResource(gvk)
+	verbs := w[plural.GroupResource().String()]
+	if verbs == nil {
+		verbs = map[string]bool{"get": true}
+		w[plural.GroupResource().String()] = verbs
+	}
+	if c.Create != nil {
+		verbs["create"], verbs["delete"] = true, true
+	}
+	verbs["patch"] = true // what was made may be added to
+}
+
+// hold holds the printed role to what was written: all of it, and no more. Pods
+// are tried, and none is written by a remedy.
+func (w rights) hold(t *testing.T, rules []rbacv1.PolicyRule) {
+	t.Helper()
+	allowed := rights{}
+	for _, rule := range rules {
+		for _, resource := range rule.Resources {
+			verbs := map[string]bool{}
+			for _, verb := range rule.Verbs {
+				verbs[verb] = true
+			}
+			if verbs["patch"] {
+				allowed[schema.GroupResource{Group: rule.APIGroups[0], Resource: resource}.String()] = verbs
+			}
+		}
+	}
+	for resource, verbs := range w {
+		if !maps.Equal(verbs, allowed[resource]) {
+			t.Errorf("%s: remedies take %v, and the role allows %v", resource, verbs, allowed[resource])
+		}
+	}
+	for resource := range allowed {
+		if w[resource] == nil && resource != "daemonsets.apps" { // which are mended as Deployments are, and have no case
+			t.Errorf("the role allows to write %s, and no remedy does", resource)
+		}
 	}
 }
 
@@ -87,7 +139,7 @@ func TestEveryRemedyIsDeclaredInFull(t *testing.T) {
 
 // mend writes for each finding of a practice in a case what its remedy
 // proposes, and judges again. It reports whether anything was written.
-func mend(t *testing.T, p practice.Practice, start trial, said *strings.Builder) bool {
+func mend(t *testing.T, p practice.Practice, start trial, said *strings.Builder, taken rights) bool {
 	t.Helper()
 	written := false
 	done := map[string]bool{}
@@ -117,6 +169,9 @@ func mend(t *testing.T, p practice.Practice, start trial, said *strings.Builder)
 			for _, c := range part.Changes {
 				if kind := workloadKinds()[c.Object.Kind]; c.Create == nil && start.live && kind != "" && !slices.Contains(read, kind) {
 					t.Errorf("%sit writes a %s, and does not have them read: with --fix %s alone there are none", entry, c.Object.Kind, p.ID)
+				}
+				if start.live {
+					taken.note(c)
 				}
 				told.WriteString(spelled(t, c))
 				after = after.with(t, c)

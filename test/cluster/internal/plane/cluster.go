@@ -26,6 +26,7 @@ type Options struct {
 	Nodes   int    // simulated nodes
 	Fast    bool   // trade durability for speed
 	Encrypt bool   // Secrets are encrypted at rest
+	Audit   bool   // the API server keeps an audit log
 	Restore string // an archive that Save wrote, or ""
 	// Kubernetes is the minor to run: "" for the newest, or build.Oldest.
 	Kubernetes string
@@ -118,7 +119,7 @@ func create(ctx context.Context, dir state.Dir, options Options) error {
 }
 
 func chooseSettings(options Options) (state.Settings, error) {
-	settings := state.Settings{Node: options.Node, Nodes: options.Nodes, Fast: options.Fast, Encrypt: options.Encrypt, Kubernetes: options.Kubernetes, Ports: map[string]int{}}
+	settings := state.Settings{Node: options.Node, Nodes: options.Nodes, Fast: options.Fast, Encrypt: options.Encrypt, Audit: options.Audit, Kubernetes: options.Kubernetes, Ports: map[string]int{}}
 	if options.Restore != "" {
 		saved, err := savedSettings(options.Restore)
 		if err != nil {

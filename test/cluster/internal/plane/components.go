@@ -151,7 +151,7 @@ func (l layout) apiServer() component {
 		"--tls-cert-file=" + pki.Cert("apiserver"),
 		"--tls-private-key-file=" + pki.Key("apiserver"),
 		"--profiling=false",
-	}, l.encryption()...)}
+	}, append(l.encryption(), l.audit()...)...)}
 }
 
 func (l layout) bindAddress() string {

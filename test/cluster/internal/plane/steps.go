@@ -72,6 +72,9 @@ func (c *cluster) writeFiles(context.Context) error {
 	if err := c.ensureEncryption(); err != nil {
 		return err
 	}
+	if err := c.ensureAudit(); err != nil {
+		return err
+	}
 	var err error
 	if c.health, err = healthClient(c.dir.PKI()); err != nil {
 		return err

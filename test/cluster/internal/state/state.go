@@ -27,6 +27,7 @@ type Settings struct {
 	Node       bool           `json:"node"`                 // a real kubelet beside the simulated nodes
 	Nodes      int            `json:"nodes"`                // how many simulated nodes
 	Encrypt    bool           `json:"encrypt,omitempty"`    // Secrets are encrypted at rest
+	Audit      bool           `json:"audit,omitempty"`      // the API server keeps an audit log
 	Fast       bool           `json:"fast"`                 // for fleets: no fsync, no client-side rate limits
 	Kubernetes string         `json:"kubernetes,omitempty"` // its minor, where it is not the newest
 	Ports      map[string]int `json:"ports"`
@@ -86,6 +87,9 @@ func (d Dir) Bin() string { return d.file("bin") }
 
 // Config is a generated configuration file.
 func (d Dir) Config(name string) string { return d.file("config", name) }
+
+// AuditLog is the API server's audit log, an event a line.
+func (d Dir) AuditLog() string { return d.file("logs", "audit.log") }
 
 // Run is a directory for a component's own files, below which mounts may lie.
 func (d Dir) Run(component string) string { return d.file("run", component) }
