@@ -90,6 +90,7 @@ type reader struct {
 	served     map[schema.GroupResource]schema.GroupVersionResource
 	failure    error
 
+	shared  *sharer
 	changes *changes // nil where nobody asked
 
 	mu sync.Mutex // guards snapshot.coverage
@@ -124,6 +125,7 @@ func (l Live) connect(ctx context.Context) (*reader, error) {
 		client:     client,
 		progress:   l.Progress,
 		discovered: make(chan struct{}),
+		shared:     newSharer(),
 		snapshot: &Snapshot{
 			Origin: Origin{
 				Live: true, Context: l.Context, Server: config.Host, Namespace: l.Namespace,
@@ -227,7 +229,6 @@ func (r *reader) read(ctx context.Context, reading reading) Coverage {
 			return coverage.ended(err)
 		}
 	}
-	shared := newSharer()
 	options := metav1.ListOptions{Limit: pageSize, FieldSelector: reading.selectorIn(r.snapshot.Origin.Namespace)}
 	for {
 		list, err := r.page(ctx, reading, options)
@@ -247,7 +248,7 @@ func (r *reader) read(ctx context.Context, reading reading) Coverage {
 				r.snapshot.edits.note(reading.ref(accessor), accessor)
 			}
 			trim(obj)
-			shared.share(obj)
+			r.shared.share(obj)
 			reading.keep(r.snapshot, obj)
 			coverage.Objects++
 			return nil

@@ -1,12 +1,15 @@
 package cluster
 
 import (
+	"maps"
 	"reflect"
 	"testing"
 
+	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
 )
 
 func TestPodsOfOneTemplateShareWhatTheyHaveInCommon(t *testing.T) {
@@ -26,6 +29,34 @@ func TestPodsOfOneTemplateShareWhatTheyHaveInCommon(t *testing.T) {
 	}
 	if reflect.ValueOf(first.Labels).Pointer() != reflect.ValueOf(second.Labels).Pointer() {
 		t.Error("the labels are held twice")
+	}
+}
+
+func TestATemplateItsPodsAndItsServiceShareWhatTheyHaveInCommon(t *testing.T) {
+	shared := newSharer()
+	pod := replica("web-1", "node-a", "1.0")
+	deployment := &appsv1.Deployment{Spec: appsv1.DeploymentSpec{
+		Selector: &metav1.LabelSelector{MatchLabels: maps.Clone(pod.Labels)},
+		Template: corev1.PodTemplateSpec{
+			ObjectMeta: metav1.ObjectMeta{Labels: maps.Clone(pod.Labels)},
+			Spec:       corev1.PodSpec{Containers: replica("web-2", "", "1.0").DeepCopy().Spec.Containers},
+		},
+	}}
+	deployment.Spec.Template.Spec.Containers[0].VolumeMounts = nil // admission adds it to pods
+	service := &corev1.Service{Spec: corev1.ServiceSpec{Selector: maps.Clone(pod.Labels)}}
+	for _, obj := range []runtime.Object{deployment, service, pod} {
+		trim(obj)
+		shared.share(obj)
+	}
+	if &deployment.Spec.Template.Spec.Containers[0] != &pod.Spec.Containers[0] {
+		t.Error("the containers are held twice")
+	}
+	for where, labels := range map[string]map[string]string{
+		"the selector": deployment.Spec.Selector.MatchLabels, "the template": deployment.Spec.Template.Labels, "the service": service.Spec.Selector,
+	} {
+		if reflect.ValueOf(labels).Pointer() != reflect.ValueOf(pod.Labels).Pointer() {
+			t.Errorf("%s holds the labels once more", where)
+		}
 	}
 }
 

@@ -2,8 +2,11 @@ package practice
 
 import (
 	"cmp"
+	"runtime"
 	"slices"
 	"strings"
+
+	"golang.org/x/sync/errgroup"
 
 	"github.com/kubectl-prod/kubectl-prod/pkg/cluster"
 	"github.com/kubectl-prod/kubectl-prod/pkg/report"
@@ -65,17 +68,17 @@ func Evaluate(s *cluster.Snapshot, practices []Practice, scope Scope) *report.Di
 	}
 	gaps := &gaps{}
 	ignores := &ignores{snapshot: s, scope: scope}
-	for _, p := range practices {
+	verdicts := verdicts(s, practices, func(p Practice) bool { return gaps.note(s, p, scope) })
+	for i, p := range practices {
 		result := report.PracticeResult{ID: p.ID, Chapter: string(p.Chapter), Severity: p.Severity}
-		if gaps.note(s, p, scope) {
-			verdict := p.Verdict(s)
+		if verdict := verdicts[i]; verdict != nil {
 			if verdict.NotChecked != "" {
 				gaps.withdraw(p.ID)
 				gaps.add("no verdict", "not judged", verdict.NotChecked, p.ID, false)
 			} else {
 				result.Checked = true
-				d.Ignored = append(d.Ignored, scope.setAside(s, p, &verdict, inScope, ignores)...)
-				result.Judged, result.Failed = scope.count(verdict, inScope)
+				d.Ignored = append(d.Ignored, scope.setAside(s, p, verdict, inScope, ignores)...)
+				result.Judged, result.Failed = scope.count(*verdict, inScope)
 				for _, f := range verdict.Findings {
 					d.Findings = append(d.Findings, scope.worded(s, p, f))
 				}
@@ -89,6 +92,25 @@ func Evaluate(s *cluster.Snapshot, practices []Practice, scope Scope) *report.Di
 	d.Score, d.Chapters = score(d)
 	sortFindings(d.Findings)
 	return d
+}
+
+// verdicts judges the practices that can be judged, on all cores; nil stands for
+// the others.
+func verdicts(s *cluster.Snapshot, practices []Practice, can func(Practice) bool) []*Verdict {
+	all := make([]*Verdict, len(practices))
+	var group errgroup.Group
+	group.SetLimit(runtime.GOMAXPROCS(0))
+	for i, p := range practices {
+		if can(p) {
+			group.Go(func() error {
+				v := p.Verdict(s)
+				all[i] = &v
+				return nil
+			})
+		}
+	}
+	_ = group.Wait()
+	return all
 }
 
 // over is the scope as a question about objects. The platform's objects are in
