@@ -86,7 +86,7 @@ fuzz: ## Give each parser of foreign bytes random ones (FUZZTIME=30s each)
 	done
 
 .PHONY: bench
-bench: build $(CLUSTER) ## Measure doctor and drain-check against a bare LIST of the same kinds (NODES=100 PODS=2000)
+bench: build $(CLUSTER) ## Measure every verb on a fleet, against a bare LIST and etcdctl (NODES=100 PODS=2000)
 	go run ./test/scale bench --nodes $(or $(NODES),100) --pods $(or $(PODS),2000)
 
 .PHONY: cluster

@@ -114,13 +114,17 @@ func (l *lister) list(ctx context.Context, r request) (objects int, err error) {
 	}
 }
 
-func (l *lister) page(ctx context.Context, path, accept string) (runtime.Object, error) {
+func (l *lister) get(ctx context.Context, path, accept string) (*http.Response, error) {
 	get, err := http.NewRequestWithContext(ctx, http.MethodGet, l.host+path, nil)
 	if err != nil {
 		return nil, err
 	}
 	get.Header.Set("Accept", accept)
-	response, err := l.client.Do(get)
+	return l.client.Do(get)
+}
+
+func (l *lister) page(ctx context.Context, path, accept string) (runtime.Object, error) {
+	response, err := l.get(ctx, path, accept)
 	if err != nil {
 		return nil, err
 	}

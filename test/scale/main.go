@@ -33,7 +33,7 @@ func newCommand() *cobra.Command {
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
-	root.AddCommand(newFleetCommand(), newBenchCommand(), newListCommand())
+	root.AddCommand(newFleetCommand(), newBenchCommand(), newCountCommand(), newListCommand())
 	return root
 }
 
@@ -65,10 +65,26 @@ func newBenchCommand() *cobra.Command {
 	}
 	b.size.addFlags(cmd)
 	addClusterFlag(cmd, &b.cluster)
-	cmd.Flags().StringVar(&b.plugin, "plugin", filepath.Join("bin", "kubectl-prod"), "the plugin under measurement")
+	addPluginFlag(cmd, &b.plugin)
 	cmd.Flags().IntVar(&b.runs, "runs", 5, "how often each side runs")
 	cmd.Flags().StringVar(&b.write, "write", "", "write the result into this file too, in Markdown")
 	cmd.Flags().StringVar(&b.kubeconfig, "on", "", "measure on the cluster of this kubeconfig instead of a fleet")
+	return cmd
+}
+
+func newCountCommand() *cobra.Command {
+	var b bench
+	cmd := &cobra.Command{
+		Use:   "count",
+		Short: "Hold what each verb asks of a fleet's API server, in numbers and never in time",
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return b.counts(cmd.Context(), cmd.OutOrStdout())
+		},
+	}
+	b.size.addFlags(cmd)
+	addClusterFlag(cmd, &b.cluster)
+	addPluginFlag(cmd, &b.plugin)
 	return cmd
 }
 
@@ -92,4 +108,8 @@ func newListCommand() *cobra.Command {
 
 func addClusterFlag(cmd *cobra.Command, program *string) {
 	cmd.Flags().StringVar(program, "cluster", filepath.Join("bin", "test-cluster"), "test/cluster, built")
+}
+
+func addPluginFlag(cmd *cobra.Command, program *string) {
+	cmd.Flags().StringVar(program, "plugin", filepath.Join("bin", "kubectl-prod"), "the plugin under measurement")
 }

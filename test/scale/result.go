@@ -29,6 +29,9 @@ type result struct {
 	objects      []int // of each LIST in traffic
 	diagnosis    report.Diagnosis
 	drain        *drained
+	costs        []*cost
+	other        *other
+	backup       *backedUp // nil where there is no fleet
 }
 
 // starts are runs of a command that asks the cluster nothing.
@@ -41,7 +44,11 @@ func (r *result) ratio() float64 { return float64(r.doctor.wall()) / float64(r.b
 
 // markdown is the result as it is printed and kept.
 func (r *result) markdown() string {
-	return strings.Join([]string{r.title(), r.sides(), r.targets(), r.lists(), r.others(), r.drain.markdown()}, "\n")
+	parts := []string{r.title(), r.sides(), r.targets(), r.lists(), r.others(), r.drain.markdown(), costTable(r.costs), r.other.markdown()}
+	if r.backup != nil {
+		parts = append(parts, r.backup.markdown())
+	}
+	return strings.Join(parts, "\n")
 }
 
 func (r *result) title() string {

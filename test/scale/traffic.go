@@ -23,6 +23,9 @@ type traffic struct {
 	mu     sync.Mutex
 	lists  []*listed // in the order of their first requests
 	others []string  // paths of all that is not a LIST: version, discovery
+	bytes  int64     // of all answers, before compression
+	// watches are requests that would stay open.
+	watches int
 }
 
 // listed is one LIST: how often it was started, its pages and their bytes
@@ -72,11 +75,15 @@ func (t *traffic) note(response *http.Response) error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	asked := response.Request
-	if !isList(asked.URL.Path) {
+	if asked.Method != http.MethodGet || !isList(asked.URL.Path) {
 		t.others = append(t.others, asked.URL.Path)
+		response.Body = t.counted(response.Body, new(int64))
 		return nil
 	}
 	query := asked.URL.Query()
+	if query.Has("watch") {
+		t.watches++
+	}
 	continued := query.Has("continue")
 	for _, perRequest := range []string{"limit", "continue", "timeout"} {
 		query.Del(perRequest)
@@ -92,12 +99,18 @@ func (t *traffic) note(response *http.Response) error {
 	if !continued {
 		list.starts++
 	}
-	response.Body = &countingBody{ReadCloser: response.Body, add: func(n int) {
+	response.Body = t.counted(response.Body, &list.bytes)
+	return nil
+}
+
+// counted counts a body's bytes as they pass.
+func (t *traffic) counted(body io.ReadCloser, bytes *int64) io.ReadCloser {
+	return &countingBody{ReadCloser: body, add: func(n int) {
 		t.mu.Lock()
 		defer t.mu.Unlock()
-		list.bytes += int64(n)
+		*bytes += int64(n)
+		t.bytes += int64(n)
 	}}
-	return nil
 }
 
 // isList reports whether a GET of the path is a LIST: of a collection, over
