@@ -11,6 +11,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	policyv1 "k8s.io/api/policy/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/kubectl-prod/kubectl-prod/pkg/cluster"
@@ -20,14 +21,7 @@ import (
 func (r *Run) workloadCheck(ref cluster.Ref, before *podsBefore) check {
 	unplaced := map[types.UID]time.Time{}
 	failures := r.failedCreates(ref)
-	return func(ctx context.Context) look {
-		obj, err := r.API.Get(ctx, ref)
-		switch {
-		case err != nil && isGone(err):
-			return look{wrong: nameOf(ref) + " was deleted meanwhile"}
-		case err != nil:
-			return look{err: err}
-		}
+	return r.fetched(ref, func(ctx context.Context, obj *unstructured.Unstructured) look {
 		s, err := stateOf(obj)
 		if err != nil {
 			return look{err: err}
@@ -51,6 +45,20 @@ func (r *Run) workloadCheck(ref cluster.Ref, before *podsBefore) check {
 			return r.served(ctx, ref.Namespace, found, before)
 		}
 		return look{told: nameOf(ref) + ": " + s.told}
+	})
+}
+
+// fetched is a check of one object as it is at each look.
+func (r *Run) fetched(ref cluster.Ref, judge func(context.Context, *unstructured.Unstructured) look) check {
+	return func(ctx context.Context) look {
+		obj, err := r.API.Get(ctx, ref)
+		switch {
+		case err != nil && isGone(err):
+			return look{wrong: nameOf(ref) + " was deleted meanwhile"}
+		case err != nil:
+			return look{err: err}
+		}
+		return judge(ctx, obj)
 	}
 }
 
@@ -227,20 +235,13 @@ func (r *Run) autoscalerCheck(ref cluster.Ref) check {
 	})
 }
 
-// get is a check of one object.
+// get is a check of one object of a known type.
 func get[T any](r *Run, ref cluster.Ref, judge func(*T) look) check {
-	return func(ctx context.Context) look {
-		obj, err := r.API.Get(ctx, ref)
-		switch {
-		case err != nil && isGone(err):
-			return look{wrong: nameOf(ref) + " was deleted meanwhile"}
-		case err != nil:
-			return look{err: err}
-		}
+	return r.fetched(ref, func(_ context.Context, obj *unstructured.Unstructured) look {
 		held, err := typed[T](obj)
 		if err != nil {
 			return look{err: err}
 		}
 		return judge(held)
-	}
+	})
 }

@@ -8,15 +8,12 @@ import (
 	"io"
 	"net/http"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
 	"testing"
 	"time"
-
-	"github.com/creack/pty"
 
 	"github.com/kubectl-prod/kubectl-prod/pkg/report"
 )
@@ -131,84 +128,6 @@ func (h *hardened) writesNothingUnasked(t *testing.T) {
 	if entries, err := os.ReadDir(filepath.Join(h.state, "kubectl-prod", "harden")); err == nil && len(entries) > 0 {
 		t.Errorf("the journal has %v", entries)
 	}
-}
-
-// session is harden at a terminal.
-type session struct {
-	t       *testing.T
-	tty     *os.File
-	command *exec.Cmd
-
-	mu  sync.Mutex
-	out strings.Builder
-}
-
-func (h *hardened) at(t *testing.T, kubeconfig string, env []string, args ...string) *session {
-	t.Helper()
-	command := exec.Command(h.lookUp(t, "kubectl"), append([]string{"prod", "harden"}, args...)...)
-	command.Env = append(os.Environ(), append([]string{"KUBECONFIG=" + kubeconfig, "PATH=" + h.path, "XDG_STATE_HOME=" + h.state, "NO_COLOR=1", "TERM=xterm"}, env...)...)
-	tty, err := pty.StartWithSize(command, &pty.Winsize{Rows: 50, Cols: 200})
-	if err != nil {
-		t.Fatal(err)
-	}
-	s := &session{t: t, tty: tty, command: command}
-	go func() {
-		buffer := make([]byte, 4096)
-		for {
-			n, err := tty.Read(buffer)
-			s.mu.Lock()
-			s.out.Write(buffer[:n])
-			s.mu.Unlock()
-			if err != nil {
-				return // the terminal closes with the program
-			}
-		}
-	}()
-	t.Cleanup(func() { _ = tty.Close() })
-	return s
-}
-
-func (s *session) said() string {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.out.String()
-}
-
-const prompt = "make this change? [y,n,a,s,e,q,?] "
-
-// answer waits for the prompt that ends what was said, and answers it.
-func (s *session) answer(text string) {
-	s.t.Helper()
-	s.await(prompt)
-	s.mu.Lock()
-	s.out.Reset()
-	s.mu.Unlock()
-	if _, err := io.WriteString(s.tty, text+"\n"); err != nil {
-		s.t.Fatal(err)
-	}
-}
-
-func (s *session) await(text string) {
-	s.t.Helper()
-	eventually(s.t, time.Minute, func() error {
-		if !strings.Contains(s.said(), text) {
-			return fmt.Errorf("waiting for %q in:\n%s", text, s.said())
-		}
-		return nil
-	})
-}
-
-// end waits for the program's end.
-func (s *session) end() int {
-	s.t.Helper()
-	done := make(chan struct{})
-	go func() { _ = s.command.Wait(); close(done) }()
-	select {
-	case <-done:
-	case <-time.After(2 * time.Minute):
-		s.t.Fatalf("it does not end:\n%s", s.said())
-	}
-	return s.command.ProcessState.ExitCode()
 }
 
 func (h *hardened) heedsAnswers(t *testing.T) {
@@ -544,83 +463,6 @@ func (h *hardened) eachReady(t *testing.T) {
 				t.Errorf("%s: %s%s", name, r.stdout, r.stderr)
 			}
 		}
-	}
-}
-
-// prober asks Services without a pause, and counts who does not answer.
-type prober struct {
-	stop chan struct{}
-	done sync.WaitGroup
-
-	mu     sync.Mutex
-	asked  map[string]int
-	failed map[string][]string
-}
-
-// probe asks the Services of a namespace that answer now.
-func (c *testCluster) probe(t *testing.T, namespace string) *prober {
-	t.Helper()
-	p := &prober{stop: make(chan struct{}), asked: map[string]int{}, failed: map[string][]string{}}
-	out := c.must(t, "get", "services", "-n", namespace, "-o", `jsonpath={range .items[*]}{.metadata.name} {.spec.clusterIP} {.spec.ports[0].port}{"\n"}{end}`)
-	for line := range strings.Lines(out) {
-		fields := strings.Fields(line)
-		if len(fields) != 3 || fields[1] == "None" {
-			continue
-		}
-		name, url := fields[0], "http://"+fields[1]+":"+fields[2]+"/healthz"
-		if err := ask(url); err != nil {
-			t.Logf("Service %s does not answer before anything is changed: %v", name, err)
-			continue
-		}
-		p.done.Go(func() { p.run(name, url) })
-	}
-	return p
-}
-
-// ask makes one request on a connection of its own, as a new client would.
-func ask(url string) error {
-	client := http.Client{Timeout: 5 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
-	response, err := client.Get(url)
-	if err != nil {
-		return err
-	}
-	defer func() { _ = response.Body.Close() }()
-	if response.StatusCode != http.StatusOK {
-		return fmt.Errorf("status %d", response.StatusCode)
-	}
-	return nil
-}
-
-func (p *prober) run(name, url string) {
-	for {
-		select {
-		case <-p.stop:
-			return
-		case <-time.After(20 * time.Millisecond):
-		}
-		err := ask(url)
-		p.mu.Lock()
-		p.asked[name]++
-		if err != nil {
-			p.failed[name] = append(p.failed[name], time.Now().Format(time.TimeOnly)+" "+err.Error())
-		}
-		p.mu.Unlock()
-	}
-}
-
-// end stops the prober; every request was to be answered.
-func (p *prober) end(t *testing.T) {
-	t.Helper()
-	close(p.stop)
-	p.done.Wait()
-	for name, asked := range p.asked {
-		t.Logf("Service %s: %d requests, %d not answered", name, asked, len(p.failed[name]))
-		if len(p.failed[name]) > 0 {
-			t.Errorf("Service %s: %d of %d requests were not answered: %v", name, len(p.failed[name]), asked, p.failed[name])
-		}
-	}
-	if len(p.asked) == 0 {
-		t.Error("no Service was asked")
 	}
 }
 
