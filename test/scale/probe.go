@@ -102,7 +102,7 @@ func (o *other) markdown() string {
 		return cells
 	}
 	return "### Other clients\n\n" +
-		fmt.Sprintf("How long a client waits that reads one namespace %d times a second, on the same machine.\n\n", time.Second/probeEvery) +
+		fmt.Sprintf("How long a client waits that reads one namespace %d times a second, where doctor,\nthe API server and this client share the machine.\n\n", time.Second/probeEvery) +
 		table([]string{"", "GETs", "failed", "median", "p99", "most"}, [][]string{
 			row("without doctor", o.without),
 			row(fmt.Sprintf("while doctor runs, %d times on end", o.doctors), o.with),
