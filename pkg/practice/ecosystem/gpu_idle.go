@@ -99,14 +99,30 @@ func activity(notebook *unstructured.Unstructured) string {
 func gpusHeld(w *cluster.Workload) int64 {
 	held := int64(0)
 	for _, pod := range w.Pods {
-		if pod.Status.Phase != corev1.PodRunning {
+		if pod.Status.Phase != corev1.PodRunning || !asksForGPU(pod) {
 			continue
 		}
 		for name, quantity := range cluster.PodRequests(pod) {
-			if strings.HasSuffix(string(name), "/gpu") {
+			if isGPU(name) {
 				held += quantity.Value()
 			}
 		}
 	}
 	return held
+}
+
+func isGPU(name corev1.ResourceName) bool { return strings.HasSuffix(string(name), "/gpu") }
+
+// asksForGPU spares the sum for the many pods that do not.
+func asksForGPU(pod *corev1.Pod) bool {
+	for _, containers := range [][]corev1.Container{pod.Spec.InitContainers, pod.Spec.Containers} {
+		for i := range containers {
+			for name := range containers[i].Resources.Requests {
+				if isGPU(name) {
+					return true
+				}
+			}
+		}
+	}
+	return false
 }
