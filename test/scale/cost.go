@@ -70,7 +70,7 @@ func (b *bench) costs(ctx context.Context, scratch, node string) ([]*cost, error
 		if err != nil {
 			return nil, err
 		}
-		for range costRuns {
+		for range min(costRuns, b.runs) {
 			before, err := asker.processCPU(ctx)
 			if err != nil {
 				return nil, err
@@ -148,6 +148,6 @@ func costTable(all []*cost) string {
 		})
 	}
 	return "### What it asks of the API server\n\n" +
-		fmt.Sprintf("Medians of %d runs. The API server's CPU is what its own metrics tell, beyond what it takes at rest.\n\n", costRuns) +
+		fmt.Sprintf("Medians of %d runs. The API server's CPU is what its own metrics tell, beyond what it takes at rest.\n\n", len(all[0].runs)) +
 		table([]string{"", "requests", "LISTs", "before compression", "API server's CPU", "wall", "CPU", "peak memory"}, rows)
 }
