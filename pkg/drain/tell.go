@@ -23,7 +23,7 @@ func (w *world) tell(check *report.DrainCheck, q Question, runs []nodeRun) {
 	check.Consequences = w.consequences(q, victims)
 	check.Placement = w.placement(victims)
 	check.Duration = w.duration(runs)
-	check.Unknowns = w.unknowns(victims)
+	check.Unknowns = w.unknowns(victims, cluster.Services) // whether one loses its endpoints decides
 	for _, v := range victims {
 		check.Pods = append(check.Pods, *v.report)
 	}

@@ -15,9 +15,10 @@ import (
 	"github.com/kubectl-prod/kubectl-prod/pkg/report"
 )
 
-// unknowns are what the answer cannot know, and what was not read.
-func (w *world) unknowns(victims []*victim) []report.DrainUnknown {
-	told := w.unread(victims)
+// unknowns are what the answer cannot know, and what was not read; also are kinds
+// that it rests on where a pod goes at all.
+func (w *world) unknowns(victims []*victim, also ...cluster.Kind) []report.DrainUnknown {
+	told := w.unread(victims, also)
 	schedulers := map[string]int{}
 	finalizers := map[string]int{}
 	ordered := 0
@@ -108,12 +109,15 @@ func (w *world) foreign(victims []*victim) []report.DrainUnknown {
 	return told
 }
 
-// unread are the kinds that could not be read and matter for these pods.
-func (w *world) unread(victims []*victim) []report.DrainUnknown {
+// unread are the kinds that could not be read, and whether they matter for these
+// pods.
+func (w *world) unread(victims []*victim, also []cluster.Kind) []report.DrainUnknown {
 	var told []report.DrainUnknown
-	uses := w.uses(victims)
+	uses := w.uses(victims, also)
+	// Every server has these: one that says it has not is not believed.
+	everywhere := []cluster.Kind{cluster.Budgets, cluster.Pods, cluster.Nodes, cluster.Services}
 	for _, c := range w.s.Coverages() {
-		if c.State == cluster.Read || c.State == cluster.Absent {
+		if c.State == cluster.Read || c.State == cluster.Absent && !slices.Contains(everywhere, c.Kind) {
 			continue
 		}
 		matters := uses[c.Kind]
@@ -135,12 +139,16 @@ func boolRank(b bool) int {
 	return 0
 }
 
-// uses are the kinds on which the placement of these pods rests.
-func (w *world) uses(victims []*victim) map[cluster.Kind]bool {
+// uses are the kinds on which the placement of these pods rests; also are used
+// as soon as one of them goes.
+func (w *world) uses(victims []*victim, also []cluster.Kind) map[cluster.Kind]bool {
 	uses := map[cluster.Kind]bool{}
 	for _, v := range victims {
 		if v.filtered.skip {
 			continue
+		}
+		for _, kind := range also {
+			uses[kind] = true
 		}
 		if controller := metav1ControllerKind(v.pod); controller == "DaemonSet" {
 			uses[cluster.DaemonSets] = true
