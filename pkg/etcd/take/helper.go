@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/http"
 	"os"
 	"regexp"
 	"slices"
@@ -158,7 +159,7 @@ func (h Helpers) create(ctx context.Context, pod *corev1.Pod) (remove func() err
 	// not know of: the request is ended by its own timeout alone.
 	created, err := pods.Create(context.WithoutCancel(ctx), pod, metav1.CreateOptions{})
 	if err != nil {
-		return nil, refused(pod, err)
+		return nil, errors.Join(refused(pod, err), h.removeUncertain(context.WithoutCancel(ctx), pod, err))
 	}
 	beating, stop := context.WithCancel(context.WithoutCancel(ctx))
 	go wait.UntilWithContext(beating, func(ctx context.Context) {
@@ -169,6 +170,16 @@ func (h Helpers) create(ctx context.Context, pod *corev1.Pod) (remove func() err
 		stop()
 		return h.remove(context.WithoutCancel(ctx), created.Namespace, created.Name, cleanupTimeout)
 	}, nil
+}
+
+// removeUncertain removes a pod whose making got no answer that says that it was
+// not made.
+func (h Helpers) removeUncertain(ctx context.Context, pod *corev1.Pod, err error) error {
+	var status apierrors.APIStatus
+	if errors.As(err, &status) && status.Status().Code < http.StatusInternalServerError && status.Status().Code != 0 {
+		return nil
+	}
+	return h.remove(ctx, pod.Namespace, pod.Name, cleanupTimeout)
 }
 
 // remove deletes a pod and waits until it is gone, for at most patience.

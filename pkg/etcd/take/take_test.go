@@ -13,7 +13,10 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/client-go/kubernetes/fake"
+	ktesting "k8s.io/client-go/testing"
 
 	"github.com/kubectl-prod/kubectl-prod/pkg/etcd/find"
 	"github.com/kubectl-prod/kubectl-prod/pkg/report"
@@ -206,6 +209,34 @@ func TestEachRefusalSaysWhatToAllow(t *testing.T) {
 			}
 			if strings.Contains(err.Error(), "\n") {
 				t.Errorf("more than a line: %q", err)
+			}
+		})
+	}
+}
+
+// A helper pod whose making is not answered may be there: it is removed.
+func TestAHelperOfWhichNobodyAnsweredIsRemoved(t *testing.T) {
+	for name, test := range map[string]struct {
+		answer error
+		left   int
+	}{
+		"the connection is lost": {errors.New("connection reset by peer"), 0},
+		"the server times out":   {apierrors.NewInternalError(errors.New("etcdserver: request timed out")), 0},
+		"it is refused":          {apierrors.NewForbidden(schema.GroupResource{Resource: "pods"}, "x", errors.New("no")), 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			client := fake.NewClientset()
+			client.PrependReactor("create", "pods", func(action ktesting.Action) (bool, runtime.Object, error) {
+				made := action.(ktesting.CreateAction)
+				if err := client.Tracker().Create(made.GetResource(), made.GetObject(), made.GetNamespace()); err != nil {
+					t.Fatal(err)
+				}
+				return true, nil, test.answer
+			})
+			_, err := Helpers{Client: client}.create(t.Context(), &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Name: "x", Namespace: "kube-system"}})
+			pods, listErr := client.CoreV1().Pods("kube-system").List(t.Context(), metav1.ListOptions{})
+			if err == nil || listErr != nil || len(pods.Items) != test.left {
+				t.Errorf("%v, %v: %d pods are left, want %d", err, listErr, len(pods.Items), test.left)
 			}
 		})
 	}
