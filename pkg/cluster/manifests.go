@@ -340,7 +340,7 @@ func split(r io.Reader) ([]document, error) {
 	}
 	lines := bufio.NewReader(r)
 	for number := 1; ; number++ {
-		line, err := lines.ReadBytes('\n')
+		line, err := readLine(lines)
 		if isSeparator(line) {
 			end()
 		} else if content := len(bytes.TrimSpace(line)) > 0; content || current.line > 0 {
@@ -364,6 +364,20 @@ func split(r io.Reader) ([]document, error) {
 			return documents, err
 		}
 	}
+}
+
+// readLine reads to the end of a line, or to where it is longer than any
+// document: a file without an end fills no memory.
+func readLine(r *bufio.Reader) ([]byte, error) {
+	var line []byte
+	for len(line) <= maxDocument {
+		part, err := r.ReadSlice('\n')
+		line = append(line, part...)
+		if !errors.Is(err, bufio.ErrBufferFull) {
+			return line, err
+		}
+	}
+	return line, nil
 }
 
 func isSeparator(line []byte) bool {

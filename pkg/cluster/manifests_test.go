@@ -191,3 +191,19 @@ func TestSecretsAreReadByTheirType(t *testing.T) {
 		t.Errorf("TLS secrets %v, others %v", s.TLSSecrets, s.Secrets)
 	}
 }
+
+// endless is a file without an end, and without a line.
+type endless struct{ read int }
+
+func (e *endless) Read(p []byte) (int, error) {
+	clear(p)
+	e.read += len(p)
+	return len(p), nil
+}
+
+func TestAFileWithoutAnEndFillsNoMemory(t *testing.T) {
+	file := &endless{}
+	if _, err := split(file); err == nil || file.read > 2*maxDocument {
+		t.Errorf("%v, after %d bytes", err, file.read)
+	}
+}
