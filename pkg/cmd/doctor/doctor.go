@@ -262,7 +262,7 @@ func (o *Options) Run(ctx context.Context) error {
 		return err
 	}
 	for _, err := range unread {
-		fmt.Fprintf(o.ErrOut, "error: %v\n", err)
+		fmt.Fprintf(o.ErrOut, "error: %s\n", printer.EscapeLines(err.Error()))
 	}
 	return o.outcome(ctx, diagnosis, failed, len(unread))
 }
@@ -292,10 +292,27 @@ func (o *Options) read(ctx context.Context) (snapshot *cluster.Snapshot, unread 
 		if namespace == "" {
 			namespace = "default"
 		}
-		snapshot, unread = cluster.Manifests{
+		manifests := cluster.Manifests{
 			Filenames: o.Filenames, Kustomize: o.Kustomize, Recursive: o.Recursive,
 			Namespace: namespace, Stdin: o.In, Time: time.Now(),
-		}.Load()
+		}
+		// Nothing ends the wait for a pipe that nobody writes to: an interrupt
+		// leaves it where it is.
+		type load struct {
+			snapshot *cluster.Snapshot
+			unread   []error
+		}
+		loaded := make(chan load, 1)
+		go func() {
+			snapshot, unread := manifests.Load()
+			loaded <- load{snapshot, unread}
+		}()
+		select {
+		case l := <-loaded:
+			snapshot, unread = l.snapshot, l.unread
+		case <-ctx.Done():
+			return nil, nil, ctx.Err()
+		}
 		// With manifests, -n names where they go; it narrows nothing.
 		o.scope.Namespace = ""
 		if snapshot.Origin.Manifests == 0 {
