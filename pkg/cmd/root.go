@@ -29,6 +29,7 @@ import (
 	"github.com/kubectl-prod/kubectl-prod/pkg/cmd/exit"
 	"github.com/kubectl-prod/kubectl-prod/pkg/cmd/harden"
 	"github.com/kubectl-prod/kubectl-prod/pkg/cmd/version"
+	"github.com/kubectl-prod/kubectl-prod/pkg/printer"
 )
 
 // interrupts are the signals that end a run in order: a terminal that is closed
@@ -53,7 +54,7 @@ func Main(streams genericiooptions.IOStreams, args []string, release string) int
 	case ctx.Err() != nil && errors.Is(err, context.Canceled):
 		fmt.Fprintln(streams.ErrOut, "error: interrupted")
 	case err != nil && err.Error() != "":
-		fmt.Fprintf(streams.ErrOut, "error: %v\n", err)
+		fmt.Fprintf(streams.ErrOut, "error: %s\n", printer.EscapeLines(err.Error()))
 	}
 	if ctx.Err() != nil && exit.Code(err) != exit.Clean {
 		return exit.Interrupted

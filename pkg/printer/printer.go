@@ -170,5 +170,18 @@ func escape(text string) string {
 	return b.String()
 }
 
+// EscapeLines makes text of the cluster safe for a terminal and keeps its lines.
+func EscapeLines(text string) string {
+	var b strings.Builder
+	for _, r := range text {
+		if r == '\n' || r == '\t' || unicode.IsPrint(r) {
+			b.WriteRune(r)
+		} else {
+			b.WriteString(strings.Trim(strconv.QuoteRune(r), "'"))
+		}
+	}
+	return b.String()
+}
+
 // Escape makes text of the cluster safe for a terminal, on one line.
 func Escape(text string) string { return escape(text) }

@@ -212,7 +212,7 @@ func (o *options) connect(ctx context.Context, b *etcd.Backup) error {
 	snapshot, err := o.Connection.Read(ctx, o.ErrOut, readTimeout, cluster.Live{}, find.Needs())
 	if err != nil {
 		if len(b.Endpoints.URLs) > 0 && ctx.Err() == nil {
-			fmt.Fprintf(o.ErrOut, "warning: the cluster's API is not asked, neither to compare nor to leave a record: %v\n", err)
+			fmt.Fprintf(o.ErrOut, "warning: the cluster's API is not asked, neither to compare nor to leave a record: %s\n", printer.EscapeLines(err.Error()))
 			return nil
 		}
 		return err

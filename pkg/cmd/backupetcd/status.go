@@ -10,6 +10,7 @@ import (
 	"k8s.io/cli-runtime/pkg/printers"
 
 	"github.com/kubectl-prod/kubectl-prod/pkg/etcd/disk"
+	"github.com/kubectl-prod/kubectl-prod/pkg/printer"
 )
 
 // statusEvery keeps the line from flickering.
@@ -81,5 +82,5 @@ func (s *status) say(format string, args ...any) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.clear()
-	fmt.Fprintf(s.err, format+"\n", args...)
+	fmt.Fprintln(s.err, printer.EscapeLines(fmt.Sprintf(format, args...)))
 }

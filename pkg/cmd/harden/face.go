@@ -111,7 +111,7 @@ func (f *face) Ask(ctx context.Context, c *report.HardenChange, of int) harden.V
 
 func (f *face) Confirm(ctx context.Context, question string) bool {
 	f.clear()
-	fmt.Fprintf(f.streams.ErrOut, "%s [y/N] ", question)
+	fmt.Fprintf(f.streams.ErrOut, "%s [y/N] ", printer.EscapeLines(question))
 	answer, ok := f.answer(ctx)
 	return ok && (answer == "y" || answer == "yes")
 }
@@ -120,7 +120,7 @@ func (f *face) Confirm(ctx context.Context, question string) bool {
 // end of input means.
 func (f *face) choose(ctx context.Context, question, letters string) byte {
 	f.clear()
-	fmt.Fprint(f.streams.ErrOut, question+" ")
+	fmt.Fprint(f.streams.ErrOut, printer.EscapeLines(question)+" ")
 	answer, ok := f.answer(ctx)
 	if !ok || len(answer) != 1 || !strings.Contains(letters, answer) {
 		return letters[0]

@@ -22,6 +22,7 @@ import (
 	"github.com/kubectl-prod/kubectl-prod/pkg/harden"
 	"github.com/kubectl-prod/kubectl-prod/pkg/harden/gitops"
 	"github.com/kubectl-prod/kubectl-prod/pkg/harden/manifests"
+	"github.com/kubectl-prod/kubectl-prod/pkg/printer"
 	"github.com/kubectl-prod/kubectl-prod/pkg/report"
 )
 
@@ -252,7 +253,7 @@ func (o *Options) tellRefused(refused []harden.Refusal) {
 		return
 	}
 	for _, r := range refused {
-		fmt.Fprintf(o.ErrOut, "  %s %s: %s\n", r.Practice, r.Object, r.Reason)
+		fmt.Fprintf(o.ErrOut, "  %s\n", printer.Escape(fmt.Sprintf("%s %s: %s", r.Practice, r.Object, r.Reason)))
 	}
 }
 

@@ -79,7 +79,7 @@ func (o *undoOptions) run(ctx context.Context, args []string) error {
 		face.clear()
 		if err != nil {
 			refused = true
-			fmt.Fprintf(o.ErrOut, "error: change %s: %v\n", record.ID, err)
+			fmt.Fprintf(o.ErrOut, "error: change %s: %s\n", record.ID, printer.EscapeLines(err.Error()))
 		}
 		if ctx.Err() != nil {
 			return exit.With(exit.Interrupted, "interrupted")

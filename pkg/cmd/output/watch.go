@@ -7,6 +7,8 @@ import (
 
 	"k8s.io/cli-runtime/pkg/genericiooptions"
 	"k8s.io/cli-runtime/pkg/printers"
+
+	"github.com/kubectl-prod/kubectl-prod/pkg/printer"
 )
 
 // Watch looks again and again, with a pause between two looks, until a look is
@@ -22,7 +24,7 @@ func Watch(ctx context.Context, streams genericiooptions.IOStreams, pause time.D
 		case last:
 			return err
 		case err != nil:
-			fmt.Fprintf(streams.ErrOut, "error: %v\n", err)
+			fmt.Fprintf(streams.ErrOut, "error: %s\n", printer.EscapeLines(err.Error()))
 		}
 		select {
 		case <-ctx.Done():
