@@ -40,6 +40,10 @@ test: verify unit cluster-unit e2e krew-local ## Everything: lint, unit tests, k
 unit: ## Test the pure parts; no cluster, seconds
 	go test ./...
 
+.PHONY: race
+race: ## The unit tests under the race detector (cgo and a C compiler; minutes when cold)
+	CGO_ENABLED=1 go test -race ./pkg/... ./test/fault/...
+
 .PHONY: cluster-unit
 cluster-unit: ## Test the parts of the test cluster that need no cluster
 	cd test/cluster && go vet ./... && go test ./...
