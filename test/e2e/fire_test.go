@@ -13,7 +13,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -29,15 +28,6 @@ import (
 // fireDeadline is the longest that any cell may take: what waits for one answer,
 // or retries, has ended by then.
 const fireDeadline = 15 * time.Second
-
-// patience is the --request-timeout of a cell. A request that is to be made
-// again after a second has its retries within that time.
-func (o outcome) patience() string {
-	if o == asEver {
-		return "5s"
-	}
-	return "1s"
-}
 
 // outcome is how a cell of the matrix has to end.
 type outcome string
@@ -88,8 +78,13 @@ func TestFire(t *testing.T) {
 	c.must(t, "apply", "-f", shop)
 	eventually(t, time.Minute, func() error { return c.podsReady(t, "shop")() })
 
-	cells := map[outcome]int{}
-	var mu sync.Mutex
+	c.must(t, "apply", "-f", filepath.Join("testdata", "fire", "lone.yaml"))
+	eventually(t, time.Minute, func() error { return c.podsReady(t, "fire")() })
+	m := &matrix{}
+	t.Run("drain-check", func(t *testing.T) { c.drainFires(t, m) })
+	t.Run("harden plans", func(t *testing.T) { c.hardenPlans(t, m) })
+	t.Run("harden writes", func(t *testing.T) { c.hardenWrites(t, m) })
+	t.Run("backup-etcd", func(t *testing.T) { c.backupFires(t, m) })
 	t.Run("doctor", func(t *testing.T) {
 		for kind, practices := range readsOfDoctor() {
 			t.Run(string(kind), func(t *testing.T) {
@@ -99,17 +94,19 @@ func TestFire(t *testing.T) {
 						continue // a 503 is the very answer, and is not asked for again
 					}
 					if c.setFire(t, kind, practices, name, fire.rule, fire.want) {
-						mu.Lock()
-						cells[fire.want]++
-						mu.Unlock()
+						m.add("doctor", fire.want)
 					}
 				}
 			})
 		}
 	})
+	t.Run("doctor --now", func(t *testing.T) { c.nowFires(t, m) })
+	t.Run("the server changes", func(t *testing.T) { c.midRun(t, m) })
 	t.Run("the whole server", func(t *testing.T) { c.wholeServer(t) })
+	t.Run("an interrupt ends each command", func(t *testing.T) { c.interruptedEach(t) })
 	t.Run("an interrupt tells what was read", func(t *testing.T) { c.interrupted(t) })
-	t.Logf("fault matrix of doctor: %d cells as expected: %v", cells[asEver]+cells[notChecked]+cells[absent], cells)
+	t.Logf("the fault matrix, cells that ended as declared:\n%s", m.table())
+	m.published(t)
 }
 
 // wholeServer holds what is told when everything fails, or what all else
@@ -244,7 +241,7 @@ func (c *testCluster) setFire(t *testing.T, kind cluster.Kind, practices []pract
 	}
 	start := time.Now()
 	r := c.kubectl(t, []string{"KUBECONFIG=" + proxy.Kubeconfig}, "prod", "doctor", "-o", "json", "--check", strings.Join(ids, ","),
-		"--request-timeout", want.patience(), "--timeout", "10s", "--require-complete")
+		"--request-timeout", patienceWith(name), "--timeout", "12s", "--require-complete")
 	if took := time.Since(start); took > fireDeadline {
 		t.Errorf("%s: took %s", name, took)
 	}

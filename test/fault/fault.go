@@ -10,6 +10,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"log"
 	"maps"
 	"net/http"
 	"net/http/httptest"
@@ -19,6 +20,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -36,6 +38,8 @@ type Proxy struct {
 	server  *httptest.Server
 	forward *httputil.ReverseProxy
 	closing chan struct{} // closed when the test ends: lets go of what hangs
+	down    atomic.Bool
+	renewed atomic.Bool
 
 	mu       sync.Mutex
 	rules    []*Rule
@@ -70,6 +74,14 @@ type Fault func(w http.ResponseWriter, r *http.Request, pass http.Handler)
 // kubeconfig's current context names.
 func NewProxy(t *testing.T, kubeconfig string) *Proxy {
 	t.Helper()
+	p := newProxyTo(t, kubeconfig)
+	p.server.Start()
+	p.write(t, nil)
+	return p
+}
+
+func newProxyTo(t *testing.T, kubeconfig string) *Proxy {
+	t.Helper()
 	config, err := clientcmd.BuildConfigFromFlags("", kubeconfig)
 	if err != nil {
 		t.Fatal(err)
@@ -89,20 +101,33 @@ func NewProxy(t *testing.T, kubeconfig string) *Proxy {
 			Transport:     transport,
 			FlushInterval: -1, // watches and logs flow at once
 			Rewrite:       func(r *httputil.ProxyRequest) { r.SetURL(target) },
+			ErrorLog:      log.New(io.Discard, "", 0), // the tests break it on purpose
 		},
 	}
-	p.server = httptest.NewServer(p)
+	p.server = httptest.NewUnstartedServer(p)
+	p.server.Config.ErrorLog = log.New(io.Discard, "", 0)
+	p.server.Listener = &restartable{p.server.Listener, &p.down}
 	t.Cleanup(func() { close(p.closing); p.server.Close() })
+	return p
+}
+
+// write writes the kubeconfig that leads to the proxy, which trusts authority
+// where that is given.
+func (p *Proxy) write(t *testing.T, authority []byte) {
+	t.Helper()
+	trust := ""
+	if authority != nil {
+		trust = ", certificate-authority-data: " + base64.StdEncoding.EncodeToString(authority)
+	}
 	text := fmt.Sprintf(`apiVersion: v1
 kind: Config
 current-context: faulty
-clusters: [{name: faulty, cluster: {server: %q}}]
+clusters: [{name: faulty, cluster: {server: %q%s}}]
 contexts: [{name: faulty, context: {cluster: faulty, user: ""}}]
-`, p.server.URL)
+`, p.server.URL, trust)
 	if err := os.WriteFile(p.Kubeconfig, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	return p
 }
 
 // Spoil replaces the rules; the first that matches a request has it.
@@ -241,6 +266,14 @@ func WebPage() Fault {
 	return func(w http.ResponseWriter, _ *http.Request, _ http.Handler) {
 		w.Header().Set("Content-Type", "text/html")
 		_, _ = io.WriteString(w, "<html><body>Please log in</body></html>")
+	}
+}
+
+// Lose has the server do what was asked, and has its answer go this way.
+func Lose(answer Fault) Fault {
+	return func(w http.ResponseWriter, r *http.Request, pass http.Handler) {
+		pass.ServeHTTP(httptest.NewRecorder(), r)
+		answer(w, r, pass)
 	}
 }
 

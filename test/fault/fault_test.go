@@ -12,6 +12,8 @@ import (
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/clientcmd"
 )
 
 // newProxy is a Proxy to a server that answers everything with text.
@@ -111,5 +113,69 @@ func TestAClockIsSetOff(t *testing.T) {
 	date, err := http.ParseTime(answer.Header.Get("Date"))
 	if off := time.Since(date); err != nil || off < 364*24*time.Hour {
 		t.Errorf("the clock is off by %s (%v)", off, err)
+	}
+}
+
+func TestALostAnswerIsAskedForAllTheSame(t *testing.T) {
+	p, url := newProxy(t, "fine")
+	asked := 0
+	p.forward.ModifyResponse = func(*http.Response) error { asked++; return nil }
+	p.Spoil(Rule{Fault: Lose(Drop())})
+	if _, _, err := get(t, url); err == nil || asked != 1 {
+		t.Errorf("the server was asked %d times, and the answer came (%v)", asked, err)
+	}
+}
+
+func TestAServerGoesDownAndComesBack(t *testing.T) {
+	p, url := newProxy(t, "fine")
+	p.Stop()
+	if _, _, err := get(t, url); err == nil {
+		t.Error("it answers while it is down")
+	}
+	p.Start()
+	if code, _, err := get(t, url); code != http.StatusOK {
+		t.Errorf("it came back with %d (%v)", code, err)
+	}
+}
+
+func TestACertificateIsExchanged(t *testing.T) {
+	_, plain := newProxy(t, "fine")
+	kubeconfig := filepath.Join(t.TempDir(), "kubeconfig")
+	content := "apiVersion: v1\nkind: Config\ncurrent-context: a\nclusters: [{name: a, cluster: {server: " + plain + "}}]\ncontexts: [{name: a, context: {cluster: a}}]\n"
+	if err := os.WriteFile(kubeconfig, []byte(content), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	p := NewTLSProxy(t, kubeconfig)
+	config, err := clientcmd.BuildConfigFromFlags("", p.Kubeconfig)
+	if err != nil {
+		t.Fatal(err)
+	}
+	client, err := rest.HTTPClientFor(config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ask := func() error {
+		answer, err := client.Get(config.Host)
+		if err == nil {
+			_, _ = io.Copy(io.Discard, answer.Body)
+			_ = answer.Body.Close()
+		}
+		return err
+	}
+	if err := ask(); err != nil {
+		t.Errorf("the first certificate is not trusted: %v", err)
+	}
+	p.Renew()
+	if err := ask(); err == nil || !strings.Contains(err.Error(), "x509") {
+		t.Errorf("the second certificate is trusted: %v", err)
+	}
+}
+
+func TestStaleDiscoveryLacksOneGroupAndHasAnother(t *testing.T) {
+	p, url := newProxy(t, `{"items":[{"metadata":{"name":"apps"}},{"metadata":{"name":"batch"}}]}`)
+	p.Spoil(Rule{Fault: Stale("apps", "gone.test", "v1", "things")})
+	_, body, err := get(t, url)
+	if err != nil || strings.Contains(body, "apps") || !strings.Contains(body, "batch") || !strings.Contains(body, "gone.test") {
+		t.Errorf("%v: %s", err, body)
 	}
 }
