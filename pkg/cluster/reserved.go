@@ -68,7 +68,9 @@ func requestsOnce() func(*corev1.Pod) corev1.ResourceList {
 // decidedElsewhere reports whether more than a pod's containers decides what is
 // reserved for it: its overhead, resources of the whole pod, or a resize.
 func decidedElsewhere(pod *corev1.Pod) bool {
-	resized := func(status corev1.ContainerStatus) bool { return status.Resources != nil || status.AllocatedResources != nil }
+	resized := func(status corev1.ContainerStatus) bool {
+		return status.Resources != nil || status.AllocatedResources != nil
+	}
 	return pod.Spec.Overhead != nil || pod.Spec.Resources != nil || pod.Status.Resources != nil || pod.Status.AllocatedResources != nil ||
 		slices.ContainsFunc(pod.Status.ContainerStatuses, resized) || slices.ContainsFunc(pod.Status.InitContainerStatuses, resized)
 }

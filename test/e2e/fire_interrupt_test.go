@@ -21,6 +21,7 @@ import (
 func (c *testCluster) interruptedEach(t *testing.T) {
 	all := func(*http.Request) bool { return true }
 	pods := func(r *http.Request) bool { return r.URL.Path == "/api/v1/pods" }
+	budgets := func(r *http.Request) bool { return r.URL.Path == "/apis/policy/v1/poddisruptionbudgets" }
 	backup := append([]string{"backup-etcd", "--to", t.TempDir()}, c.etcdFlags(t, "")...)
 	for name, test := range map[string]struct {
 		args  []string
@@ -31,6 +32,7 @@ func (c *testCluster) interruptedEach(t *testing.T) {
 		"drain-check at the first request": {[]string{"drain-check", "worker-c1"}, all},
 		"drain-check":                      {[]string{"drain-check", "worker-c1"}, pods},
 		"drain-check --plan":               {[]string{"drain-check", "--all", "--plan"}, pods},
+		"harden":                           {[]string{"harden", "-A", "--fix", "pdb-missing", "--dry-run=server"}, budgets},
 		"harden, asking what it may":       {[]string{"harden", "-n", "shop", "--dry-run=server"}, func(r *http.Request) bool { return r.Method == http.MethodPost }},
 		"backup-etcd":                      {backup, pods},
 		"backup-etcd at the first request": {backup, all},
@@ -45,7 +47,14 @@ func (c *testCluster) interruptedEach(t *testing.T) {
 				hang(w, r, pass)
 			}})
 			command := c.pluginAt(t, proxy.Kubeconfig, nil, test.args...)
-			endsWithin(t, command.Start, func() error { <-asked; return command.Process.Signal(os.Interrupt) }, command.Wait)
+			endsWithin(t, command.Start, func() error {
+				select {
+				case <-asked:
+				case <-time.After(30 * time.Second):
+					t.Error("it does not send the request that was to hang")
+				}
+				return command.Process.Signal(os.Interrupt)
+			}, command.Wait)
 			if code := command.ProcessState.ExitCode(); code != 130 {
 				t.Errorf("exit code %d", code)
 			}
