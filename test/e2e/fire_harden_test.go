@@ -99,7 +99,6 @@ func planHolds(r result, kind cluster.Kind, before *report.Hardening, want outco
 	return nil
 }
 
-
 // hardenWrites writes while one request of the write is spoilt. Whatever is told,
 // the journal knows what was written, and undo takes it back.
 func (c *testCluster) hardenWrites(t *testing.T, m *matrix) {
