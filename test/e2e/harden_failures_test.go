@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -295,6 +296,11 @@ func killedAnywhere(t *testing.T, v *victim) {
 // signalled interrupts harden at a prompt, while it watches, and while it rolls
 // back.
 func signalled(t *testing.T, v *victim) {
+	// Where nohup runs the tests, their children would ignore SIGHUP too, and
+	// harden heeds that; a signal that is handled they do not inherit.
+	handled := make(chan os.Signal, 1)
+	signal.Notify(handled, syscall.SIGHUP)
+	t.Cleanup(func() { signal.Stop(handled) })
 	for _, sig := range []syscall.Signal{syscall.SIGINT, syscall.SIGHUP, syscall.SIGTERM} {
 		v.state = t.TempDir()
 		s := v.at(t, v.kubeconfig, nil, v.fix()...)
