@@ -87,7 +87,10 @@ func brokenInTheMiddle(t *testing.T, c *testCluster, name string) {
 							test.breaks(t, w, command.Process, dir)
 						}()
 					})
-					time.Sleep(2 * time.Millisecond) // a slow line: 16 MB a second at most
+					select {
+					case <-broken:
+					case <-time.After(10 * time.Millisecond): // a slow line, so that it is still in use when it breaks
+					}
 				}
 			}
 			command.Env = append(os.Environ(), "KUBECONFIG="+c.kubeconfig)
