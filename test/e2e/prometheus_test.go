@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"math"
 	"net"
-	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -147,24 +146,12 @@ func (p *prometheus) start(t *testing.T) {
 		_ = command.Wait()
 	})
 	eventually(t, time.Minute, func() error {
-		if err := responds("http://" + p.address + ":" + p.port + "/-/ready"); err != nil {
+		if err := ask("http://" + p.address + ":" + p.port + "/-/ready"); err != nil {
 			text, _ := os.ReadFile(log.Name())
 			return fmt.Errorf("%w\n%s", err, text)
 		}
 		return nil
 	})
-}
-
-func responds(url string) error {
-	response, err := http.Get(url)
-	if err != nil {
-		return err
-	}
-	defer func() { _ = response.Body.Close() }()
-	if response.StatusCode != http.StatusOK {
-		return fmt.Errorf("status %d", response.StatusCode)
-	}
-	return nil
 }
 
 // ownAddress is an address of this machine that is not its loopback's.
