@@ -58,7 +58,7 @@ func brokenInTheMiddle(t *testing.T, c *testCluster, name string) {
 		{"SIGTERM", func(_ *testing.T, _ *way, p *os.Process, _ string) { _ = p.Signal(syscall.SIGTERM) }, 130, "interrupted: nothing was kept, and the helper pod is removed"},
 		{"the line is cut", func(_ *testing.T, w *way, _ *os.Process, _ string) { w.cut() }, 0, ""},
 		{"the helper pod is deleted", func(t *testing.T, _ *way, _ *os.Process, _ string) {
-			c.must(t, "delete", "pods", "-n", "kube-system", "-l", "prod.kubectl.io/helper=backup-etcd", "--grace-period=1", "--wait=false")
+			c.must(t, "delete", "pods", "-n", "kube-system", "-l", "prod.kubectl.io/helper=backup-etcd", "--grace-period=1") // and waits: the line is slow until the pod is gone
 		}, 2, "somebody removed the helper pod"},
 		{"the disk gets full", func(_ *testing.T, _ *way, _ *os.Process, dir string) {
 			_ = os.WriteFile(filepath.Join(dir, "somebody-elses"), make([]byte, 100<<20), 0o600) // as much as fits
