@@ -121,7 +121,7 @@ func diagnose(t *testing.T, dir string, live bool) *report.Diagnosis {
 	t.Helper()
 	s, errs := cluster.Manifests{
 		Filenames: []string{dir}, Namespace: "default", AsLive: live, Time: time.Date(2026, 1, 15, 12, 0, 0, 0, time.UTC),
-	}.Load()
+	}.Load(t.Context())
 	for _, err := range errs {
 		t.Error(err)
 	}

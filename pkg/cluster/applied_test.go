@@ -30,7 +30,7 @@ spec: {SPEC template: {spec: {containers: [{name: a, image: a}]}}}
 	} {
 		t.Run(name, func(t *testing.T) {
 			text := strings.NewReplacer("META", test.meta, "SPEC", test.spec).Replace(deployment)
-			s, errs := Manifests{Filenames: []string{"-"}, Stdin: strings.NewReader(text), AsLive: test.live}.Load()
+			s, errs := Manifests{Filenames: []string{"-"}, Stdin: strings.NewReader(text), AsLive: test.live}.Load(t.Context())
 			if len(errs) > 0 {
 				t.Fatal(errs)
 			}

@@ -10,7 +10,7 @@ import (
 // dump reads YAML as a dump of a whole cluster.
 func dump(t *testing.T, yaml string) *Snapshot {
 	t.Helper()
-	s, errs := Manifests{Filenames: []string{"-"}, Stdin: strings.NewReader(yaml), Namespace: "default", Time: time.Now(), AsLive: true}.Load()
+	s, errs := Manifests{Filenames: []string{"-"}, Stdin: strings.NewReader(yaml), Namespace: "default", Time: time.Now(), AsLive: true}.Load(t.Context())
 	for _, err := range errs {
 		t.Fatal(err)
 	}
@@ -205,7 +205,7 @@ spec: {selector: SELECTOR}`
 		t.Run(name, func(t *testing.T) {
 			var got []string
 			// A selector that does not parse is told, by the test of manifests.
-			s, _ := Manifests{Filenames: []string{"-"}, Stdin: strings.NewReader(strings.Replace(shop, "SELECTOR", test.selector, 1)), AsLive: true, Time: time.Now()}.Load()
+			s, _ := Manifests{Filenames: []string{"-"}, Stdin: strings.NewReader(strings.Replace(shop, "SELECTOR", test.selector, 1)), AsLive: true, Time: time.Now()}.Load(t.Context())
 			for _, w := range s.Workloads() {
 				if len(w.Budgets) > 0 {
 					got = append(got, w.Owner.Namespace+"/"+w.Owner.Name)

@@ -3,6 +3,7 @@ package cluster
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -48,7 +49,83 @@ type Manifests struct {
 // Load reads every object it can and returns the Snapshot together with one
 // error for each file or document that it could not read; these name file,
 // line and reason. Kinds that no practice knows are counted and left aside.
-func (m Manifests) Load() (*Snapshot, []error) {
+// When the context ends there is no Snapshot, and its error is the only one.
+func (m Manifests) Load(ctx context.Context) (*Snapshot, []error) {
+	loaded, err := leaving(ctx, func() (*loading, error) { return m.load(), nil })
+	if err != nil {
+		return nil, []error{err}
+	}
+	return loaded.snapshot, loaded.errs
+}
+
+// Hold reads what can be read only once (standard input, pipes, devices) into
+// Contents, so that the result can be loaded any number of times.
+func (m Manifests) Hold(ctx context.Context) (Manifests, error) {
+	m.Filenames, m.Contents = slices.Clone(m.Filenames), maps.Clone(m.Contents)
+	if m.Contents == nil {
+		m.Contents = map[string][]byte{}
+	}
+	for i, name := range m.Filenames {
+		source := io.NopCloser(m.Stdin)
+		if name == "-" {
+			m.Filenames[i] = "stdin"
+		} else if info, err := os.Stat(name); err != nil || info.Mode().IsRegular() || info.IsDir() {
+			continue // and where there is none, Load tells of it
+		} else {
+			source = nil
+		}
+		text, err := leaving(ctx, func() ([]byte, error) { return readOnce(name, source) })
+		if err != nil {
+			return m, err
+		}
+		m.Contents[m.Filenames[i]] = text
+	}
+	return m, nil
+}
+
+// maxHeld bounds what is held of one stream: a device may have no end.
+const maxHeld = 16 * maxDocument
+
+// readOnce reads the source or, where there is none, opens the file first,
+// which waits for who writes to a pipe.
+func readOnce(name string, source io.ReadCloser) ([]byte, error) {
+	if source == nil {
+		file, err := os.Open(name)
+		if err != nil {
+			return nil, err
+		}
+		source = file
+	}
+	defer func() { _ = source.Close() }() // it was only read
+	text, err := io.ReadAll(io.LimitReader(source, maxHeld+1))
+	if err == nil && len(text) > maxHeld {
+		err = fmt.Errorf("%s: more than %d MiB", name, maxHeld>>20)
+	}
+	return text, err
+}
+
+// leaving waits for read, and when the context ends leaves it where it is:
+// nothing else ends the wait for a pipe that nobody writes to.
+func leaving[T any](ctx context.Context, read func() (T, error)) (T, error) {
+	type outcome struct {
+		value T
+		err   error
+	}
+	done := make(chan outcome, 1)
+	go func() {
+		value, err := read()
+		done <- outcome{value, err}
+	}()
+	select {
+	case o := <-done:
+		return o.value, o.err
+	case <-ctx.Done():
+		var none T
+		return none, ctx.Err()
+	}
+}
+
+func (m Manifests) load() *loading {
 	loading := &loading{
 		manifests: m,
 		byKind:    map[schema.GroupKind][]reading{},
@@ -81,7 +158,8 @@ func (m Manifests) Load() (*Snapshot, []error) {
 	if m.Kustomize != "" {
 		loading.kustomize()
 	}
-	return loading.snapshot.complete(), loading.errs
+	loading.snapshot = loading.snapshot.complete()
+	return loading
 }
 
 // initialState is Read for what people write down, even where the files hold

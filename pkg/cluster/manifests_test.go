@@ -18,7 +18,7 @@ func load(t *testing.T, files fstest.MapFS, m Manifests) (*Snapshot, []error) {
 	}
 	t.Chdir(dir)
 	m.Namespace, m.Time = "default", time.Now()
-	return m.Load()
+	return m.Load(t.Context())
 }
 
 func file(text string) *fstest.MapFile { return &fstest.MapFile{Data: []byte(text)} }

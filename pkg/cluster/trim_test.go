@@ -39,7 +39,7 @@ func TestManifestsTellOnlyOfNamespacesThatTheyDeclare(t *testing.T) {
 
 func fromText(t *testing.T, text string) *Snapshot {
 	t.Helper()
-	s, errs := Manifests{Filenames: []string{"-"}, Stdin: strings.NewReader(text), Namespace: "shop"}.Load()
+	s, errs := Manifests{Filenames: []string{"-"}, Stdin: strings.NewReader(text), Namespace: "shop"}.Load(t.Context())
 	for _, err := range errs {
 		t.Fatal(err)
 	}

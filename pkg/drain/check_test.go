@@ -71,7 +71,7 @@ func read(t *testing.T, manifests ...string) *cluster.Snapshot {
 	if err := os.WriteFile(path, []byte(strings.Join(manifests, "")), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	s, errs := cluster.Manifests{Filenames: []string{path}, AsLive: true, Time: time.Now()}.Load()
+	s, errs := cluster.Manifests{Filenames: []string{path}, AsLive: true, Time: time.Now()}.Load(t.Context())
 	if len(errs) > 0 {
 		t.Fatal(errs)
 	}

@@ -41,7 +41,7 @@ func deployment(namespace, name string) cluster.Ref {
 
 func snapshot(t *testing.T) *cluster.Snapshot {
 	t.Helper()
-	s, errs := cluster.Manifests{Filenames: []string{"-"}, Stdin: strings.NewReader("{apiVersion: v1, kind: Namespace, metadata: {name: shop}}")}.Load()
+	s, errs := cluster.Manifests{Filenames: []string{"-"}, Stdin: strings.NewReader("{apiVersion: v1, kind: Namespace, metadata: {name: shop}}")}.Load(t.Context())
 	if len(errs) > 0 {
 		t.Fatal(errs)
 	}

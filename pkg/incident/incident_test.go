@@ -50,7 +50,7 @@ spec: {containers: [{name: app, image: a}]}`
 		text += strings.NewReplacer("NAME", e[0], "REASON", e[1], "MESSAGE", e[2], "COUNT", e[3], "LAST", e[4], "POD", e[5]).Replace(event)
 	}
 	now := time.Date(2026, 1, 15, 12, 0, 0, 0, time.UTC)
-	s, errs := cluster.Manifests{Filenames: []string{"-"}, Stdin: strings.NewReader(text), Time: now, AsLive: true}.Load()
+	s, errs := cluster.Manifests{Filenames: []string{"-"}, Stdin: strings.NewReader(text), Time: now, AsLive: true}.Load(t.Context())
 	if len(errs) > 0 {
 		t.Fatal(errs)
 	}

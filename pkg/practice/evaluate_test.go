@@ -32,7 +32,7 @@ spec: {containers: [{name: app, image: a}]}
 
 func read(t *testing.T, live bool) *cluster.Snapshot {
 	t.Helper()
-	s, errs := cluster.Manifests{Filenames: []string{"-"}, Stdin: strings.NewReader(shop), Time: time.Unix(0, 0), AsLive: live}.Load()
+	s, errs := cluster.Manifests{Filenames: []string{"-"}, Stdin: strings.NewReader(shop), Time: time.Unix(0, 0), AsLive: live}.Load(t.Context())
 	if len(errs) > 0 {
 		t.Fatal(errs)
 	}

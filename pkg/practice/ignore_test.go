@@ -74,7 +74,7 @@ func TestIgnores(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			yaml := strings.NewReplacer("OBJECT", test.object, "NAMESPACE", test.namespace).Replace(annotated)
-			s, errs := cluster.Manifests{Filenames: []string{"-"}, Stdin: strings.NewReader(yaml), Time: now, AsLive: true}.Load()
+			s, errs := cluster.Manifests{Filenames: []string{"-"}, Stdin: strings.NewReader(yaml), Time: now, AsLive: true}.Load(t.Context())
 			if len(errs) > 0 {
 				t.Fatal(errs)
 			}

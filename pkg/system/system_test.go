@@ -11,7 +11,7 @@ import (
 
 func find(t *testing.T, yaml string) map[string]report.System {
 	t.Helper()
-	s, errs := cluster.Manifests{Filenames: []string{"-"}, Stdin: strings.NewReader(yaml), Time: time.Now(), AsLive: true}.Load()
+	s, errs := cluster.Manifests{Filenames: []string{"-"}, Stdin: strings.NewReader(yaml), Time: time.Now(), AsLive: true}.Load(t.Context())
 	if len(errs) > 0 {
 		t.Fatal(errs)
 	}

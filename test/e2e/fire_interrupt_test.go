@@ -60,28 +60,30 @@ func (c *testCluster) interruptedEach(t *testing.T) {
 			}
 		})
 	}
-	t.Run("a pipe that nobody writes to", func(t *testing.T) {
-		t.Parallel()
-		pipe := filepath.Join(t.TempDir(), "pipe")
-		if err := syscall.Mkfifo(pipe, 0o600); err != nil {
-			t.Fatal(err)
-		}
-		var stderr bytes.Buffer
-		command := c.pluginAt(t, c.kubeconfig, nil, "doctor", "-f", pipe)
-		command.Stderr = &stderr
-		opened := func() error { // a writer can open it once there is a reader; then the reader waits for its words
-			writer, err := os.OpenFile(pipe, os.O_WRONLY, 0)
-			if err != nil {
-				return err
+	for _, verb := range []string{"doctor", "harden"} {
+		t.Run(verb+" of a pipe that nobody writes to", func(t *testing.T) {
+			t.Parallel()
+			pipe := filepath.Join(t.TempDir(), "pipe")
+			if err := syscall.Mkfifo(pipe, 0o600); err != nil {
+				t.Fatal(err)
 			}
-			t.Cleanup(func() { _ = writer.Close() })
-			return command.Process.Signal(os.Interrupt)
-		}
-		endsWithin(t, command.Start, opened, command.Wait)
-		if code := command.ProcessState.ExitCode(); code != 130 || !strings.Contains(stderr.String(), "interrupted") {
-			t.Errorf("exit code %d: %s", code, stderr.String())
-		}
-	})
+			var stderr bytes.Buffer
+			command := c.pluginAt(t, c.kubeconfig, nil, verb, "-f", pipe)
+			command.Stderr = &stderr
+			opened := func() error { // a writer can open it once there is a reader; then the reader waits for its words
+				writer, err := os.OpenFile(pipe, os.O_WRONLY, 0)
+				if err != nil {
+					return err
+				}
+				t.Cleanup(func() { _ = writer.Close() })
+				return command.Process.Signal(os.Interrupt)
+			}
+			endsWithin(t, command.Start, opened, command.Wait)
+			if code := command.ProcessState.ExitCode(); code != 130 || !strings.Contains(stderr.String(), "interrupted") {
+				t.Errorf("exit code %d: %s", code, stderr.String())
+			}
+		})
+	}
 }
 
 // endsWithin starts, interrupts, and holds that the end comes within a second.

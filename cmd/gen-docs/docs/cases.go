@@ -1,6 +1,7 @@
 package docs
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -21,7 +22,7 @@ type example struct {
 
 // judge is what a practice says of objects, as its tests ask it.
 func judge(p practice.Practice, yaml string) *report.Diagnosis {
-	s, _ := cluster.Manifests{Filenames: []string{"-"}, Stdin: strings.NewReader(yaml), Namespace: "default", Time: Time(), AsLive: true}.Load()
+	s, _ := cluster.Manifests{Filenames: []string{"-"}, Stdin: strings.NewReader(yaml), Namespace: "default", Time: Time(), AsLive: true}.Load(context.Background())
 	return practice.Evaluate(s, []practice.Practice{p}, practice.Scope{})
 }
 

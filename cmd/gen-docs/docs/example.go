@@ -2,6 +2,7 @@ package docs
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"time"
 
@@ -26,7 +27,7 @@ func exampleReport(repository string, practices []practice.Practice, now time.Ti
 // repository's root.
 func diagnoseShop(repository string, practices []practice.Practice, now time.Time) (*report.Diagnosis, error) {
 	manifests := shopManifests(repository, now)
-	snapshot, errs := manifests.Load()
+	snapshot, errs := manifests.Load(context.Background())
 	if len(errs) > 0 {
 		return nil, errors.Join(errs...)
 	}

@@ -2,6 +2,7 @@ package docs
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"io"
 	"path/filepath"
@@ -80,7 +81,7 @@ func tour(repository string, practices []practice.Practice, now time.Time) (File
 func hardenShop(w io.Writer, shown printer.Options, repository string, practices []practice.Practice, now time.Time) error {
 	fix := slices.DeleteFunc(slices.Clone(practices), func(p practice.Practice) bool { return p.ID != "graceful-shutdown-missing" && p.ID != "pdb-missing" })
 	run := manifests.Run{Practices: fix, Manifests: shopManifests(repository, now)}
-	result, err := run.Mend()
+	result, err := run.Mend(context.Background())
 	if err != nil {
 		return err
 	}

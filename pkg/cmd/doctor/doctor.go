@@ -296,22 +296,9 @@ func (o *Options) read(ctx context.Context) (snapshot *cluster.Snapshot, unread 
 			Filenames: o.Filenames, Kustomize: o.Kustomize, Recursive: o.Recursive,
 			Namespace: namespace, Stdin: o.In, Time: time.Now(),
 		}
-		// Nothing ends the wait for a pipe that nobody writes to: an interrupt
-		// leaves it where it is.
-		type load struct {
-			snapshot *cluster.Snapshot
-			unread   []error
-		}
-		loaded := make(chan load, 1)
-		go func() {
-			snapshot, unread := manifests.Load()
-			loaded <- load{snapshot, unread}
-		}()
-		select {
-		case l := <-loaded:
-			snapshot, unread = l.snapshot, l.unread
-		case <-ctx.Done():
-			return nil, nil, ctx.Err()
+		snapshot, unread = manifests.Load(ctx)
+		if err := ctx.Err(); err != nil {
+			return nil, nil, err
 		}
 		// With manifests, -n names where they go; it narrows nothing.
 		o.scope.Namespace = ""

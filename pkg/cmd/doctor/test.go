@@ -1,6 +1,7 @@
 package doctor
 
 import (
+	"context"
 	"errors"
 	"io"
 
@@ -28,7 +29,7 @@ Exit codes: 0, all in order; 1, something is not; 2, a rule does not compile or
 fails, or a manifest cannot be read.`,
 		Example: "  kubectl prod doctor test -f examples/shop",
 		Args:    cobra.NoArgs,
-		RunE:    func(*cobra.Command, []string) error { return o.run() },
+		RunE:    func(cmd *cobra.Command, _ []string) error { return o.run(cmd.Context()) },
 	}
 	cmd.Flags().StringSliceVarP(&o.filenames, "filename", "f", nil, "Files, directories, URLs, or - for standard input")
 	cmd.Flags().BoolVarP(&o.recursive, "recursive", "R", false, "Descend into the directories of -f")
@@ -45,7 +46,7 @@ type testOptions struct {
 	print      output.Options
 }
 
-func (o *testOptions) run() error {
+func (o *testOptions) run(ctx context.Context) error {
 	if err := o.print.Complete(o.IOStreams); err != nil {
 		return err
 	}
@@ -59,7 +60,7 @@ func (o *testOptions) run() error {
 	if len(settings.Custom) == 0 {
 		return errors.New(o.configFile + " has no rules of your own (custom)")
 	}
-	snapshot, unread := cluster.Manifests{Filenames: o.filenames, Recursive: o.recursive, Namespace: "default", Stdin: o.In}.Load()
+	snapshot, unread := cluster.Manifests{Filenames: o.filenames, Recursive: o.recursive, Namespace: "default", Stdin: o.In}.Load(ctx)
 	if len(unread) > 0 {
 		return errors.Join(unread...)
 	}

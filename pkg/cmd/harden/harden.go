@@ -197,7 +197,7 @@ func isTerminal(stream any) bool {
 func (o *Options) Run(ctx context.Context) error {
 	switch {
 	case o.ofManifests():
-		return o.mendManifests()
+		return o.mendManifests(ctx)
 	case o.Out != "", o.forGit:
 		return o.writeForGit(ctx)
 	}

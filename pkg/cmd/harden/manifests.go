@@ -61,19 +61,19 @@ func (o *Options) completeManifests(args []string) error {
 
 // mendManifests mends the manifests of -f or -k. What Helm rendered, and what
 // kustomize builds, is mended by patches: their files are not the source.
-func (o *Options) mendManifests() error {
+func (o *Options) mendManifests(ctx context.Context) error {
 	run := manifests.Run{Practices: o.practices, Scope: o.scope, Keep: o.named, Manifests: cluster.Manifests{
-		Filenames: o.Filenames, Recursive: o.Recursive, Namespace: o.scope.Namespace, Time: time.Now(),
+		Filenames: o.Filenames, Recursive: o.Recursive, Namespace: o.scope.Namespace, Stdin: o.In, Time: time.Now(),
 	}}
 	run.Scope.Namespace = ""
 	if run.Manifests.Namespace == "" {
 		run.Manifests.Namespace = metav1.NamespaceDefault
 	}
 	asPatches := o.Kustomize != "" || o.Out != "" || o.forGit
-	if err := o.takeStreams(&run); err != nil {
+	if err := o.takeBuild(&run); err != nil {
 		return err
 	}
-	result, err := run.Mend()
+	result, err := run.Mend(ctx)
 	if err != nil {
 		return err
 	}
@@ -102,19 +102,10 @@ func (o *Options) mendManifests() error {
 	return nil
 }
 
-// takeStreams reads what is no file: standard input, and the build of -k.
-func (o *Options) takeStreams(run *manifests.Run) error {
-	run.Manifests.Contents = map[string][]byte{}
-	for i, name := range run.Manifests.Filenames {
-		if name == stdin {
-			text, err := io.ReadAll(o.In)
-			if err != nil {
-				return err
-			}
-			run.Manifests.Filenames = slices.Clone(run.Manifests.Filenames)
-			run.Manifests.Filenames[i] = "stdin"
-			run.Manifests.Contents["stdin"] = text
-		} else if strings.HasPrefix(name, "http://") || strings.HasPrefix(name, "https://") {
+// takeBuild has kustomize build what -k names, and refuses what is no file.
+func (o *Options) takeBuild(run *manifests.Run) error {
+	for _, name := range run.Manifests.Filenames {
+		if strings.HasPrefix(name, "http://") || strings.HasPrefix(name, "https://") {
 			return fmt.Errorf("%s: harden mends files: fetch it first", name)
 		}
 	}
@@ -129,8 +120,7 @@ func (o *Options) takeStreams(run *manifests.Run) error {
 	if err != nil {
 		return err
 	}
-	run.Manifests.Filenames = []string{built}
-	run.Manifests.Contents[built] = text
+	run.Manifests.Filenames, run.Manifests.Contents = []string{built}, map[string][]byte{built: text}
 	return nil
 }
 

@@ -49,7 +49,7 @@ func TestEachDistributionsEtcdIsFoundOrItsOwnWayIsTold(t *testing.T) {
 
 func load(t *testing.T, file string) *cluster.Snapshot {
 	t.Helper()
-	s, errs := cluster.Manifests{Filenames: []string{file}, AsLive: true, Time: time.Unix(1764000000, 0)}.Load()
+	s, errs := cluster.Manifests{Filenames: []string{file}, AsLive: true, Time: time.Unix(1764000000, 0)}.Load(t.Context())
 	if len(errs) > 0 {
 		t.Fatal(errs)
 	}

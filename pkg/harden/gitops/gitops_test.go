@@ -53,7 +53,7 @@ func remediable() []practice.Practice {
 
 func diagnose(t *testing.T, files ...string) []string {
 	t.Helper()
-	s, errs := cluster.Manifests{Filenames: files, Namespace: "default", Time: time.Unix(1768478400, 0)}.Load()
+	s, errs := cluster.Manifests{Filenames: files, Namespace: "default", Time: time.Unix(1768478400, 0)}.Load(t.Context())
 	for _, err := range errs {
 		t.Fatal(err)
 	}
@@ -73,7 +73,7 @@ func TestThePatchesMendWhatTheManifestsDo(t *testing.T) {
 		t.Fatal(err)
 	}
 	run := manifests.Run{Manifests: cluster.Manifests{Filenames: []string{shop}, Namespace: "default", Time: time.Unix(1768478400, 0)}, Practices: remediable()}
-	result, err := run.Mend()
+	result, err := run.Mend(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,6 +1,7 @@
 package manifests
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"maps"
@@ -70,6 +71,9 @@ func (f File) Write() error {
 	if err != nil {
 		return err
 	}
+	if !info.Mode().IsRegular() {
+		return fmt.Errorf("%s is no file that could be written in its place", f.Path)
+	}
 	return os.WriteFile(f.Path, f.After, info.Mode().Perm())
 }
 
@@ -112,20 +116,21 @@ const rounds = 5
 // Mend goes through the practices, writes what their remedies propose into the
 // text of the files and judges again, until nothing is proposed any more. A
 // file that cannot be read is an error, and nothing is changed.
-func (r Run) Mend() (*Result, error) {
-	m := &mending{run: r, result: &Result{}, texts: map[string][]byte{}, before: map[string][]byte{}, seen: map[key]bool{}}
-	m.run.Manifests.Contents = maps.Clone(r.Manifests.Contents)
-	if m.run.Manifests.Contents == nil {
-		m.run.Manifests.Contents = map[string][]byte{}
+func (r Run) Mend(ctx context.Context) (*Result, error) {
+	held, err := r.Manifests.Hold(ctx)
+	if err != nil {
+		return nil, err
 	}
-	if err := m.load(); err != nil {
+	r.Manifests = held
+	m := &mending{run: r, result: &Result{}, texts: map[string][]byte{}, before: map[string][]byte{}, seen: map[key]bool{}}
+	if err := m.load(ctx); err != nil {
 		return nil, err
 	}
 	m.result.Snapshot = m.snapshot
 	for range rounds {
 		wrote := false
 		for _, p := range r.Practices {
-			some, err := m.practice(p)
+			some, err := m.practice(ctx, p)
 			if err != nil {
 				return nil, err
 			}
@@ -158,8 +163,8 @@ type mending struct {
 	seen          map[key]bool // what was written for
 }
 
-func (m *mending) load() error {
-	snapshot, errs := m.run.Manifests.Load()
+func (m *mending) load(ctx context.Context) error {
+	snapshot, errs := m.run.Manifests.Load(ctx)
 	if err := errors.Join(errs...); err != nil {
 		return err
 	}
@@ -169,7 +174,7 @@ func (m *mending) load() error {
 
 // practice mends what one practice finds. An object is written once a reading,
 // since what is proposed next may rest on what was written.
-func (m *mending) practice(p practice.Practice) (wrote bool, err error) {
+func (m *mending) practice(ctx context.Context, p practice.Practice) (wrote bool, err error) {
 	for {
 		some, refused := m.pass(p)
 		if !some {
@@ -177,7 +182,7 @@ func (m *mending) practice(p practice.Practice) (wrote bool, err error) {
 			return wrote, nil
 		}
 		wrote = true
-		if err := m.load(); err != nil {
+		if err := m.load(ctx); err != nil {
 			return wrote, fmt.Errorf("what was written for %s cannot be read again: %w", p.ID, err)
 		}
 	}

@@ -32,7 +32,7 @@ func run(files ...string) Run {
 // TestTheShop shows what is written into the example, and what is refused.
 func TestTheShop(t *testing.T) {
 	t.Chdir("../../..")
-	result, err := run("examples/shop").Mend()
+	result, err := run("examples/shop").Mend(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -73,7 +73,7 @@ func TestASecondRunChangesNothing(t *testing.T) {
 	}
 	for _, file := range append(files, "../../../examples/shop") {
 		first := run(file)
-		result, err := first.Mend()
+		result, err := first.Mend(t.Context())
 		if err != nil {
 			t.Errorf("%s: %v", file, err)
 			continue
@@ -88,7 +88,7 @@ func TestASecondRunChangesNothing(t *testing.T) {
 		for _, f := range result.Files {
 			second.Manifests.Contents[f.Path] = f.After
 		}
-		again, err := second.Mend()
+		again, err := second.Mend(t.Context())
 		if err != nil {
 			t.Errorf("%s: %v", file, err)
 			continue
@@ -104,7 +104,32 @@ func TestABrokenFileIsNamedWithItsLine(t *testing.T) {
 	if err := os.WriteFile(file, []byte("kind: Pod\n---\napiVersion: v1\n  kind: [\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := run(file).Mend(); err == nil || !strings.Contains(err.Error(), "broken.yaml:4") {
+	if _, err := run(file).Mend(t.Context()); err == nil || !strings.Contains(err.Error(), "broken.yaml:4") {
 		t.Errorf("got %v", err)
+	}
+}
+
+// TestAPipeIsReadOnce mends what a shell's <(command) gives: the manifests are
+// judged again and again, but the pipe is empty after the first time.
+func TestAPipeIsReadOnce(t *testing.T) {
+	pod, err := os.ReadFile("../../../examples/shop/frontend.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	reader, writer, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	go func() {
+		_, _ = writer.Write(pod)
+		_ = writer.Close()
+	}()
+	path := fmt.Sprintf("/dev/fd/%d", reader.Fd())
+	result, err := run(path).Mend(t.Context())
+	if err != nil || len(result.Files) != 1 || !bytes.Equal(result.Files[0].Before, pod) {
+		t.Fatalf("%v: %+v", err, result)
+	}
+	if err := result.Files[0].Write(); err == nil || !strings.Contains(err.Error(), path) {
+		t.Errorf("it wrote to a pipe: %v", err)
 	}
 }

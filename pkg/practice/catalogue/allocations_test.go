@@ -51,7 +51,7 @@ func judging(t *testing.T, apps int) judged {
 	}
 	s, errs := cluster.Manifests{
 		Filenames: []string{"-"}, Stdin: strings.NewReader(text.String()), AsLive: true, Time: time.Date(2026, 1, 15, 12, 0, 0, 0, time.UTC),
-	}.Load()
+	}.Load(t.Context())
 	if len(errs) > 0 {
 		t.Fatal(errs)
 	}

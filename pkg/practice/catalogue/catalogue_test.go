@@ -100,7 +100,7 @@ func cases(t *testing.T, dir, verdict string) []string {
 // judge is what a practice finds in one file.
 func judge(t *testing.T, p practice.Practice, file string) []string {
 	t.Helper()
-	s, errs := cluster.Manifests{Filenames: []string{file}, Namespace: "default", Time: testTime(), AsLive: true}.Load()
+	s, errs := cluster.Manifests{Filenames: []string{file}, Namespace: "default", Time: testTime(), AsLive: true}.Load(t.Context())
 	for _, err := range errs {
 		t.Error(err)
 	}

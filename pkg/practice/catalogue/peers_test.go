@@ -111,7 +111,7 @@ spec: {nodeName: a, containers: [{name: c, image: a, resources: {requests: {cpu:
 status: {phase: Running}`, []string{"cluster/cluster"}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			s, errs := cluster.Manifests{Filenames: []string{"-"}, Stdin: strings.NewReader(test.yaml), Namespace: "default", Time: testTime(), AsLive: true}.Load()
+			s, errs := cluster.Manifests{Filenames: []string{"-"}, Stdin: strings.NewReader(test.yaml), Namespace: "default", Time: testTime(), AsLive: true}.Load(t.Context())
 			if len(errs) > 0 {
 				t.Fatal(errs)
 			}
@@ -135,7 +135,7 @@ status: {phase: Running}`, []string{"cluster/cluster"}},
 // TestNoScoreWhereNothingWasJudged is another's: a cluster of which nothing could
 // be seen was green.
 func TestNoScoreWhereNothingWasJudged(t *testing.T) {
-	s, errs := cluster.Manifests{Filenames: []string{"-"}, Stdin: strings.NewReader(configMap("settings")), Time: testTime()}.Load()
+	s, errs := cluster.Manifests{Filenames: []string{"-"}, Stdin: strings.NewReader(configMap("settings")), Time: testTime()}.Load(t.Context())
 	if len(errs) > 0 {
 		t.Fatal(errs)
 	}

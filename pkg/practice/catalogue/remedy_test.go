@@ -277,7 +277,7 @@ func (c trial) snapshot(t *testing.T) *cluster.Snapshot {
 	if err := os.WriteFile(file, text.Bytes(), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	s, errs := cluster.Manifests{Filenames: []string{file}, Namespace: "default", Time: testTime(), AsLive: c.live}.Load()
+	s, errs := cluster.Manifests{Filenames: []string{file}, Namespace: "default", Time: testTime(), AsLive: c.live}.Load(t.Context())
 	if err := errors.Join(errs...); err != nil {
 		t.Fatal(err)
 	}

@@ -39,7 +39,7 @@ spec: {type: NodePort}
 
 func judgeShop(t *testing.T, rule Rule) (*report.Diagnosis, error) {
 	t.Helper()
-	s, errs := cluster.Manifests{Filenames: []string{"-"}, Stdin: strings.NewReader(shop), Time: time.Unix(0, 0)}.Load()
+	s, errs := cluster.Manifests{Filenames: []string{"-"}, Stdin: strings.NewReader(shop), Time: time.Unix(0, 0)}.Load(t.Context())
 	if len(errs) > 0 {
 		t.Fatal(errs)
 	}
@@ -136,7 +136,7 @@ func TestARuleThatIsDearOverAllObjectsIsEnded(t *testing.T) {
 	for i := range 2000 {
 		fmt.Fprintf(&manifests, "---\napiVersion: v1\nkind: Service\nmetadata: {name: s%d, namespace: shop}\n", i)
 	}
-	s, errs := cluster.Manifests{Filenames: []string{"-"}, Stdin: strings.NewReader(manifests.String()), Time: time.Unix(0, 0)}.Load()
+	s, errs := cluster.Manifests{Filenames: []string{"-"}, Stdin: strings.NewReader(manifests.String()), Time: time.Unix(0, 0)}.Load(t.Context())
 	if len(errs) > 0 {
 		t.Fatal(errs)
 	}

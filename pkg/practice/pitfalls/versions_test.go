@@ -20,7 +20,7 @@ func versions(t *testing.T, server string, kubelets ...string) *cluster.Snapshot
 	}
 	s, errs := cluster.Manifests{
 		Filenames: []string{"-"}, Stdin: strings.NewReader(text.String()), AsLive: true, Time: time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC),
-	}.Load()
+	}.Load(t.Context())
 	if len(errs) > 0 {
 		t.Fatal(errs)
 	}

@@ -14,7 +14,7 @@ import (
 // against what they hold: not even a part of a value may show.
 func TestNoFindingReadsOutACredential(t *testing.T) {
 	for _, p := range []practice.Practice{SecretInEnv(), SecretInConfigMap()} {
-		s, errs := cluster.Manifests{Filenames: []string{filepath.Join("testdata", p.ID, "fail")}, AsLive: true}.Load()
+		s, errs := cluster.Manifests{Filenames: []string{filepath.Join("testdata", p.ID, "fail")}, AsLive: true}.Load(t.Context())
 		if len(errs) > 0 {
 			t.Fatal(errs)
 		}

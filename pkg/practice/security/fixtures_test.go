@@ -120,7 +120,7 @@ func loadFixtures(t *testing.T) ([]fixture, *cluster.Snapshot) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s, errs := cluster.Manifests{Filenames: []string{"-"}, Stdin: &manifests, AsLive: true, Time: time.Now()}.Load()
+	s, errs := cluster.Manifests{Filenames: []string{"-"}, Stdin: &manifests, AsLive: true, Time: time.Now()}.Load(t.Context())
 	if len(errs) > 0 {
 		t.Fatal(errs)
 	}
