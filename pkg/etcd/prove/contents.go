@@ -177,7 +177,7 @@ func encryption(value []byte) (report.EtcdEncryption, bool) {
 	if len(parts) < 6 {
 		return report.EtcdEncryption{Provider: "unknown"}, true
 	}
-	return report.EtcdEncryption{Provider: parts[2], Key: parts[4]}, true
+	return report.EtcdEncryption{Provider: cmp.Or(parts[2], "unknown"), Key: parts[4]}, true
 }
 
 // decode reads a value as the API server would: its own types by their schema,
