@@ -12,11 +12,12 @@ import (
 
 	"github.com/prometheus/common/expfmt"
 	"github.com/prometheus/common/model"
+	"sigs.k8s.io/yaml"
 )
 
 // FuzzReports puts any text wherever a cluster's text may stand: every format
-// stays what its readers parse, and holds nothing that steers a terminal, but for
-// JSON, which says what is there.
+// stays what its readers parse, and holds nothing that steers a terminal
+// (of YAML, nothing but what reorders text).
 func FuzzReports(f *testing.F) {
 	for _, text := range hostile() {
 		f.Add(text)
@@ -29,6 +30,8 @@ func FuzzReports(f *testing.F) {
 		"json":       func(out string) error { return json.Unmarshal([]byte(out), new(any)) },
 		"sarif":      func(out string) error { return json.Unmarshal([]byte(out), new(any)) },
 		"junit":      wellFormed,
+		"yaml":       func(out string) error { return yaml.Unmarshal([]byte(out), new(any)) },
+		"kyaml":      func(out string) error { return yaml.Unmarshal([]byte(out), new(any)) },
 		"csv":        func(out string) error { _, err := csv.NewReader(strings.NewReader(out)).ReadAll(); return err },
 		"prometheus": metrics,
 	}
@@ -41,8 +44,11 @@ func FuzzReports(f *testing.F) {
 			if !utf8.ValidString(out) {
 				t.Errorf("%s of %q is not UTF-8", format, text)
 			}
-			if format != "json" && strings.ContainsAny(out, "\x1b\x00\x07\x08\u202e\u2066") {
+			if format != "yaml" && strings.ContainsAny(out, "\x1b\x00\x07\x08\x7f\u009b\u202e\u2066\u200b") {
 				t.Errorf("%s of %q steers who reads it", format, text)
+			}
+			if strings.ContainsAny(out, "\x1b\x00\x07\x08\x7f\u009b") {
+				t.Errorf("%s of %q holds control characters", format, text)
 			}
 		}
 	})

@@ -3,16 +3,20 @@
 package printer
 
 import (
+	"bytes"
 	"fmt"
 	"io"
 	"slices"
 	"strconv"
 	"strings"
 	"unicode"
+	"unicode/utf16"
 
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/cli-runtime/pkg/genericclioptions"
 	"k8s.io/cli-runtime/pkg/printers"
+	"sigs.k8s.io/yaml"
+	"sigs.k8s.io/yaml/kyaml"
 
 	"github.com/kubectl-prod/kubectl-prod/pkg/report"
 )
@@ -131,12 +135,67 @@ func (o Options) Explanation(w io.Writer, c *report.Catalogue) error {
 	return o.explain(w, c)
 }
 
+// object prints a report in one of kubectl's formats. In JSON and KYAML what
+// steers a terminal, or hides text, is written as their own escapes, which read
+// as the same text. YAML's library quotes what it has to and no more.
 func (o Options) object(w io.Writer, object runtime.Object) error {
-	printer, err := o.kubectl()
+	switch o.Format {
+	case "json", "yaml", "kyaml":
+	default:
+		printer, err := o.kubectl()
+		if err != nil {
+			return err
+		}
+		return printer.PrintObj(object, w)
+	}
+	var text, out bytes.Buffer
+	if err := (&printers.JSONPrinter{}).PrintObj(object, &text); err != nil {
+		return err
+	}
+	// The YAML libraries read JSON as YAML, which may not hold control characters
+	// as they are.
+	var err error
+	switch o.Format {
+	case "json":
+		out.WriteString(spell(text.String(), quotedInJSON))
+	case "yaml":
+		var converted []byte
+		converted, err = yaml.JSONToYAML([]byte(EscapeLines(text.String())))
+		out.Write(converted)
+	case "kyaml":
+		var converted bytes.Buffer
+		err = (&kyaml.Encoder{}).FromYAML(strings.NewReader(EscapeLines(text.String())), &converted)
+		out.WriteString(EscapeLines(converted.String()))
+	}
 	if err != nil {
 		return err
 	}
-	return printer.PrintObj(object, w)
+	_, err = out.WriteTo(w)
+	return err
+}
+
+// spell replaces the runes that do not show, but for line ends and tabs.
+func spell(text string, as func(rune) string) string {
+	var b strings.Builder
+	for _, r := range text {
+		if r == '\n' || r == '\t' || unicode.IsPrint(r) {
+			b.WriteRune(r)
+		} else {
+			b.WriteString(as(r))
+		}
+	}
+	return b.String()
+}
+
+// quoted is the escape of a rune as Go, YAML and terminals' readers know it.
+func quoted(r rune) string { return strings.Trim(strconv.QuoteRune(r), "'") }
+
+// quotedInJSON is the escape of a rune in JSON, which knows UTF-16 alone.
+func quotedInJSON(r rune) string {
+	if high, low := utf16.EncodeRune(r); high != unicode.ReplacementChar {
+		return fmt.Sprintf(`\u%04x\u%04x`, high, low)
+	}
+	return fmt.Sprintf(`\u%04x`, r)
 }
 
 // names prints each of the user's objects that has a finding once, worst
@@ -158,30 +217,10 @@ func names(w io.Writer, d *report.Diagnosis) error {
 // escape makes text of the cluster safe for a terminal and keeps it on a line:
 // control characters, and the invisible ones that reorder or hide text, are
 // written out (CVE-2021-25743).
-func escape(text string) string {
-	var b strings.Builder
-	for _, r := range strings.Join(strings.Fields(text), " ") {
-		if unicode.IsPrint(r) {
-			b.WriteRune(r)
-		} else {
-			b.WriteString(strings.Trim(strconv.QuoteRune(r), "'"))
-		}
-	}
-	return b.String()
-}
+func escape(text string) string { return spell(strings.Join(strings.Fields(text), " "), quoted) }
 
 // EscapeLines makes text of the cluster safe for a terminal and keeps its lines.
-func EscapeLines(text string) string {
-	var b strings.Builder
-	for _, r := range text {
-		if r == '\n' || r == '\t' || unicode.IsPrint(r) {
-			b.WriteRune(r)
-		} else {
-			b.WriteString(strings.Trim(strconv.QuoteRune(r), "'"))
-		}
-	}
-	return b.String()
-}
+func EscapeLines(text string) string { return spell(text, quoted) }
 
 // Escape makes text of the cluster safe for a terminal, on one line.
 func Escape(text string) string { return escape(text) }

@@ -60,6 +60,7 @@ func hostile() []string {
 		"\x1b[31mred\x07", "a\u202eb\u2066c", `</script><script>alert(1)</script>`, `"'><img src=x onerror=alert(1)>`, "line\nbreak\r\n| cell |",
 		"=cmd|' /C calc'!A0", "+1", "-1", "@SUM(1)", "\t=1", "＝1", "`code` **bold** [link](https://evil.test)", "@everyone #1 https://evil.test", "{{.}} {0}",
 		"]]>", "\x00\x01\xff", "שלום", `\`, "a,b;c", "``` fence", "javascript:alert(1)", "<!--", "*/", "%0d%0a", "../../etc/passwd",
+		"\u009b31m\x7f", "a\u200bb\U000e0001c", "\xff\xfe",
 	}
 }
 
