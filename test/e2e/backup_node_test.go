@@ -70,7 +70,9 @@ func brokenInTheMiddle(t *testing.T, c *testCluster, name string) {
 				t.Error(err)
 				return
 			}
-			mustRun(t, nil, tool, "up", "--name", name, "--node") // repairs
+			if err := bringUp(tool, name, "--node"); err != nil { // repairs
+				t.Error(err)
+			}
 		}, 0, ""},
 	} {
 		t.Run(test.name, func(t *testing.T) {

@@ -28,6 +28,20 @@ type testCluster struct {
 	path       string // PATH with kubectl and the plugin first
 }
 
+// bringUp brings a cluster up, or repairs it; from any goroutine.
+func bringUp(tool, name string, flags ...string) error {
+	args := append([]string{"up", "--name", name}, flags...)
+	if minor := os.Getenv("KUBERNETES"); minor != "" {
+		args = append(args, "--kubernetes", minor)
+	}
+	command := exec.Command(tool, args...)
+	command.Stderr = os.Stderr
+	if err := command.Run(); err != nil {
+		return fmt.Errorf("%s %s: %w", tool, strings.Join(args, " "), err)
+	}
+	return nil
+}
+
 // up brings a cluster up for the length of a test: of the newest Kubernetes, or
 // of the older minor that $KUBERNETES names.
 func up(t *testing.T, name string, flags ...string) *testCluster {
@@ -37,10 +51,9 @@ func up(t *testing.T, name string, flags ...string) *testCluster {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { mustRun(t, nil, tool, "down", "--name", name) })
-	if minor := os.Getenv("KUBERNETES"); minor != "" {
-		flags = append(flags, "--kubernetes", minor)
+	if err := bringUp(tool, name, flags...); err != nil {
+		t.Fatal(err)
 	}
-	mustRun(t, nil, tool, append([]string{"up", "--name", name}, flags...)...)
 	env := mustRun(t, nil, tool, "env", "--name", name)
 	exported := regexp.MustCompile(`export (\w+)="([^"]+)"`)
 	c := &testCluster{}

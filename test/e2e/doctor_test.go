@@ -55,6 +55,7 @@ func TestDoctor(t *testing.T) {
 	t.Run("the role of --print-rbac is enough", func(t *testing.T) { printedRole(t, c) })
 	t.Run("each verb does with its printed role and tells no secret", func(t *testing.T) { secrecy(t, c) })
 	t.Run("a namespace narrows the run", func(t *testing.T) { narrows(t, c) })
+	t.Run("hostile objects are told safely", func(t *testing.T) { toldSafely(t, c) })
 	t.Run("a broken aggregated API costs one line", func(t *testing.T) { brokenAPIService(t, c) })
 	t.Run("the mended shop has nothing at warning or above", func(t *testing.T) { mended(t, c) })
 }

@@ -8,7 +8,6 @@ import (
 	"io"
 	"net/http"
 	"os"
-	"os/exec"
 	"os/signal"
 	"path/filepath"
 	"slices"
@@ -484,8 +483,8 @@ func restarted(t *testing.T, v *victim) {
 			t.Error("the journal does not have the write that is on its way")
 		}
 		repair.Go(func() {
-			if out, err := exec.Command(tool, "up", "--name", "e2e-harden-failures", "--nodes", "3").CombinedOutput(); err != nil {
-				t.Errorf("%v: %s", err, out)
+			if err := bringUp(tool, "e2e-harden-failures", "--nodes", "3"); err != nil { // repairs
+				t.Error(err)
 			}
 		})
 		return true

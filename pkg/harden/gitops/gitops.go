@@ -7,8 +7,10 @@ import (
 	"fmt"
 	"maps"
 	"path"
+	"regexp"
 	"slices"
 	"strings"
+	"unicode"
 
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	clientscheme "k8s.io/client-go/kubernetes/scheme"
@@ -40,7 +42,9 @@ func Of(changes []change.Change, release Release) (Files, error) {
 	for _, c := range changes {
 		name := ""
 		if release != nil && c.Create == nil {
-			name = release(c.Object)
+			if told := release(c.Object); releaseName().MatchString(told) {
+				name = told
+			}
 		}
 		byRelease[name] = append(byRelease[name], c)
 	}
@@ -58,6 +62,13 @@ func Of(changes []change.Change, release Release) (Files, error) {
 		}
 	}
 	return files, nil
+}
+
+// releaseName is what Helm lets a release be called: a DNS name (Helm's
+// chart/common/util.ValidateReleaseName). Anybody may write anything else into the
+// annotation that tells it, and it becomes a path, a comment and a command.
+func releaseName() *regexp.Regexp {
+	return regexp.MustCompile(`^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$`)
 }
 
 // Text are all files on one stream, each behind a comment with its name.
@@ -174,12 +185,18 @@ kubectl kustomize .
 `
 
 // fileName names the file of an object: kind-name.yaml, behind its namespace.
+// Manifests may have any text there, and none leads to another directory.
 func fileName(ref cluster.Ref) string {
-	parts := []string{strings.ToLower(ref.Kind), strings.NewReplacer(":", "-", "/", "-").Replace(ref.Name)}
+	parts := []string{strings.ToLower(ref.Kind), ref.Name}
 	if ref.Namespace != "" {
 		parts = append([]string{ref.Namespace}, parts...)
 	}
-	return strings.Join(parts, "-") + ".yaml"
+	return strings.Map(func(r rune) rune {
+		if r == '.' || r == '_' || r < unicode.MaxASCII && (unicode.IsLetter(r) || unicode.IsDigit(r)) {
+			return r
+		}
+		return '-'
+	}, strings.Join(parts, "-")) + ".yaml"
 }
 
 // target selects the object of a patch; by its namespace only where that tells

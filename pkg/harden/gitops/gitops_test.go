@@ -177,6 +177,28 @@ func TestTheValuesOfMostChartsAreNamedByTheFieldsThatTheyLeadTo(t *testing.T) {
 	}
 }
 
+// TestTheNameOfAReleaseIsNoPath holds that what anybody can write into Helm's
+// annotation leads to no other directory, and no other line.
+func TestTheNameOfAReleaseIsNoPath(t *testing.T) {
+	cart := change.Change{
+		Object: cluster.Ref{APIVersion: "apps/v1", Kind: "Deployment", Namespace: "shop", Name: "cart"},
+		Edits:  []change.Edit{change.Set(int64(3), "spec", "replicas")},
+	}
+	hostile := cart
+	hostile.Object.Namespace, hostile.Object.Kind, hostile.Object.Name = "../../a", "/b/..", "../c\n"
+	for _, name := range []string{"", "/../../../etc/cron.d/x", "..", "a/b", "a\nresources: [https://evil.test]", "\x1b[2J", "a b", "$(reboot)", "A"} {
+		files, err := Of([]change.Change{cart, hostile}, func(cluster.Ref) string { return name })
+		if err != nil {
+			t.Fatal(err)
+		}
+		for path, text := range files {
+			if !filepath.IsLocal(path) || filepath.Dir(path) != "." || strings.ContainsAny(path, "\n") || len(name) > 2 && strings.Contains(string(text), name) {
+				t.Errorf("release %q: %s\n%s", name, path, text)
+			}
+		}
+	}
+}
+
 func TestWhatHelmInstalledGetsAPostRenderer(t *testing.T) {
 	web := cluster.Ref{APIVersion: "apps/v1", Kind: "Deployment", Namespace: "shop", Name: "web"}
 	files, err := Of([]change.Change{{Object: web, Edits: []change.Edit{change.Set(int64(2), "spec", "replicas")}}}, func(cluster.Ref) string { return "shop" })
