@@ -32,6 +32,7 @@ func (c *testCluster) interruptedEach(t *testing.T) {
 		"drain-check at the first request": {[]string{"drain-check", "worker-c1"}, all},
 		"drain-check":                      {[]string{"drain-check", "worker-c1"}, pods},
 		"drain-check --plan":               {[]string{"drain-check", "--all", "--plan"}, pods},
+		"drain-check --watch":              {[]string{"drain-check", "worker-c1", "--watch"}, pods},
 		"harden":                           {[]string{"harden", "-A", "--fix", "pdb-missing", "--dry-run=server"}, budgets},
 		"harden, asking what it may":       {[]string{"harden", "-n", "shop", "--dry-run=server"}, func(r *http.Request) bool { return r.Method == http.MethodPost }},
 		"backup-etcd":                      {backup, pods},

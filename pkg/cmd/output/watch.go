@@ -8,11 +8,13 @@ import (
 	"k8s.io/cli-runtime/pkg/genericiooptions"
 	"k8s.io/cli-runtime/pkg/printers"
 
+	"github.com/kubectl-prod/kubectl-prod/pkg/cmd/exit"
 	"github.com/kubectl-prod/kubectl-prod/pkg/printer"
 )
 
 // Watch looks again and again, with a pause between two looks, until a look is
-// the last or until interrupted, which is how a watch ends and no error. A look
+// the last or until interrupted: that has its exit code, without a word, since
+// who waits for a last look must not take it for one. A look
 // that fails and is not the last is told, and the next one is tried: where one
 // watches, the API server comes and goes.
 func Watch(ctx context.Context, streams genericiooptions.IOStreams, pause time.Duration, look func(first bool) (last bool, err error)) error {
@@ -20,7 +22,7 @@ func Watch(ctx context.Context, streams genericiooptions.IOStreams, pause time.D
 		last, err := look(first)
 		switch {
 		case ctx.Err() != nil:
-			return nil //nolint:nilerr // interrupted
+			return exit.With(exit.Interrupted, "")
 		case last:
 			return err
 		case err != nil:
@@ -28,7 +30,7 @@ func Watch(ctx context.Context, streams genericiooptions.IOStreams, pause time.D
 		}
 		select {
 		case <-ctx.Done():
-			return nil
+			return exit.With(exit.Interrupted, "")
 		case <-time.After(pause):
 		}
 	}
