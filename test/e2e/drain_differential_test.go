@@ -125,6 +125,7 @@ type differential struct {
 	client  kubernetes.Interface
 	mu      sync.Mutex
 	counts  map[string]int
+	failed  []string
 }
 
 func newDifferential(t *testing.T, c *testCluster) *differential {
@@ -140,6 +141,15 @@ func newDifferential(t *testing.T, c *testCluster) *differential {
 	}
 	outside(t, client)
 	return &differential{cluster: c, client: client, counts: map[string]int{}}
+}
+
+// fail notes why a world failed, to be told again under the totals: what is told
+// in the middle of a long log is what a reader of its end does not see.
+func (d *differential) fail(w *world, why string) {
+	d.add(map[string]int{"clusters": 1, "clusters that disagree or failed": 1})
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.failed = append(d.failed, fmt.Sprintf("seed %d: %s", w.seed, why))
 }
 
 // add notes counts and returns how many worlds there were so far.
@@ -160,7 +170,7 @@ func (d *differential) totals() string {
 		told = append(told, fmt.Sprintf("%s: %d", what, n))
 	}
 	slices.Sort(told)
-	return strings.Join(told, "\n")
+	return strings.Join(slices.Concat(told, d.failed), "\n")
 }
 
 // run is one world: made, asked about, drained, compared, removed.
@@ -168,8 +178,9 @@ func (d *differential) run(t *testing.T, w *world) {
 	defer d.remove(w)
 	started := time.Now()
 	fail := func(format string, args ...any) {
-		d.add(map[string]int{"clusters": 1, "clusters that disagree or failed": 1})
-		t.Errorf("seed %d (%s, kubectl drain %s %s): %s", w.seed, w.name, strings.Join(w.drain, " "), strings.Join(w.flags, " "), fmt.Sprintf(format, args...))
+		why := fmt.Sprintf(format, args...)
+		d.fail(w, why)
+		t.Errorf("seed %d (%s, kubectl drain %s %s): %s", w.seed, w.name, strings.Join(w.drain, " "), strings.Join(w.flags, " "), why)
 	}
 	before, err := d.make(t.Context(), w)
 	if err != nil {
