@@ -14,6 +14,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"slices"
+	"strings"
 	"testing"
 
 	"sigs.k8s.io/yaml"
@@ -26,6 +27,7 @@ import (
 type release struct {
 	dist      string
 	version   string // v1.2.3
+	commit    string
 	sums      manifest.Checksums
 	platforms []manifest.Platform
 }
@@ -41,9 +43,9 @@ func openRelease(t *testing.T) release {
 	t.Helper()
 	dist, platforms := os.Getenv("DIST"), manifest.Platforms()
 	if dist == "" {
-		dist, platforms = snapshot(t), []manifest.Platform{thisPlatform()}
+		dist, platforms = build(t, ""), []manifest.Platform{thisPlatform()}
 	}
-	var metadata struct{ Version string }
+	var metadata struct{ Version, Commit string }
 	if err := json.Unmarshal(read(t, filepath.Join(dist, "metadata.json")), &metadata); err != nil {
 		t.Fatal(err)
 	}
@@ -51,22 +53,36 @@ func openRelease(t *testing.T) release {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return release{dist: dist, version: "v" + metadata.Version, sums: sums, platforms: platforms}
+	return release{dist: dist, version: "v" + metadata.Version, commit: metadata.Commit, sums: sums, platforms: platforms}
 }
 
-// snapshot has goreleaser build from a clone of the repository, and returns its
-// dist. From a clone, since goreleaser takes no commit's date where git has no
-// remote, and without that date no two archives are alike.
-func snapshot(t *testing.T) string {
+// tag is the release's tag; a snapshot has none.
+func (r release) tag() string {
+	if strings.HasSuffix(r.version, "-snapshot") {
+		return ""
+	}
+	return r.version
+}
+
+// build has goreleaser release a tag, or a snapshot where there is none, from a
+// clone of the repository, and returns its dist. From a clone, since goreleaser
+// takes no commit's date where git has no remote, and without that date no two
+// archives are alike.
+func build(t *testing.T, tag string) string {
 	t.Helper()
 	checkout := filepath.Join(t.TempDir(), "clone")
 	clone(t, repository(t), checkout)
+	args := []string{"release", "--snapshot", "--skip=publish,sign,sbom,docker", "--config=-"}
+	if tag != "" {
+		git(t, checkout, nil, "tag", "--force", tag)
+		args = []string{"release", "--skip=publish,sign,sbom,docker,announce", "--config=-"}
+	}
 	goreleaser := os.Getenv("GORELEASER")
 	if goreleaser == "" {
 		t.Fatal("GORELEASER names no goreleaser (`make krew-local` builds and names it)")
 	}
 	dist := filepath.Join(t.TempDir(), "dist")
-	command := exec.CommandContext(t.Context(), goreleaser, "release", "--snapshot", "--skip=publish,sign,sbom,docker", "--config=-")
+	command := exec.CommandContext(t.Context(), goreleaser, args...)
 	command.Dir = checkout
 	command.Stdin = bytes.NewReader(narrowed(t, filepath.Join(checkout, ".goreleaser.yaml"), dist))
 	if out, err := command.CombinedOutput(); err != nil {
@@ -152,7 +168,10 @@ func (w workshop) everyArchiveIsTheManifests(t *testing.T) {
 
 // theSameCommitGivesTheSameBytes builds again, elsewhere on the disk.
 func (w workshop) theSameCommitGivesTheSameBytes(t *testing.T) {
-	again := filepath.Join(snapshot(t), thisPlatform().Archive(w.release.version))
+	if head := strings.TrimSpace(string(git(t, repository(t), nil, "rev-parse", "HEAD"))); head != w.release.commit {
+		t.Fatalf("the release was built of commit %s, and here is %s", w.release.commit, head)
+	}
+	again := filepath.Join(build(t, w.release.tag()), thisPlatform().Archive(w.release.version))
 	if got, want := sha256Of(t, again), sha256Of(t, w.release.archive(thisPlatform())); got != want {
 		t.Errorf("two builds of one commit differ: %s and %s", got, want)
 	}
@@ -162,19 +181,21 @@ func (w workshop) theSameCommitGivesTheSameBytes(t *testing.T) {
 // history: Go stamps both into the binary.
 func clone(t *testing.T, from, to string) {
 	t.Helper()
-	git := func(dir string, stdin []byte, args ...string) []byte {
-		command := exec.CommandContext(t.Context(), "git", args...)
-		command.Dir, command.Stdin = dir, bytes.NewReader(stdin)
-		out, err := command.Output()
-		if err != nil {
-			t.Fatalf("git %q: %v", args, err)
-		}
-		return out
+	git(t, from, nil, "clone", "--quiet", "--no-hardlinks", ".", to)
+	if changes := git(t, from, nil, "diff", "--binary", "HEAD"); len(changes) > 0 {
+		git(t, to, changes, "apply")
 	}
-	git(from, nil, "clone", "--quiet", "--no-hardlinks", ".", to)
-	if changes := git(from, nil, "diff", "--binary", "HEAD"); len(changes) > 0 {
-		git(to, changes, "apply")
+}
+
+func git(t *testing.T, dir string, stdin []byte, args ...string) []byte {
+	t.Helper()
+	command := exec.CommandContext(t.Context(), "git", args...)
+	command.Dir, command.Stdin = dir, bytes.NewReader(stdin)
+	out, err := command.Output()
+	if err != nil {
+		t.Fatalf("git %q: %v", args, err)
 	}
+	return out
 }
 
 func repository(t *testing.T) string {
