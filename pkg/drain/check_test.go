@@ -1,6 +1,7 @@
 package drain
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -212,7 +213,7 @@ func TestAPlanIsTheSameEachTimeAndReEvaluatesBudgets(t *testing.T) {
 	manifests := node("n1", "a", "4", "") + node("n2", "a", "4", "") + node("n3", "b", "4", "") + node("n4", "b", "4", "") +
 		pod("web-1", "n1", "1", "") + pod("web-2", "n2", "1", "") + pod("web-3", "n3", "1", "") + budgetOf("web", "maxUnavailable: 1", "3", "2", "1")
 	var first *report.DrainPlan
-	for range 3 {
+	for range 8 {
 		got, err := Plan(t.Context(), read(t, manifests), question(t, "n1", "n2", "n3", "n4"))
 		if err != nil {
 			t.Fatal(err)
@@ -250,5 +251,24 @@ func TestAFollowerTellsWhichPodWaitsForWhichBudgetAndSinceWhen(t *testing.T) {
 	got := follower.Look(s, q)
 	if len(got.Pods) != 1 || got.Pods[0].State != "waiting" || got.Pods[0].Budget != "web" || !got.Pods[0].Since.Time.Equal(since) || len(got.Pods[0].Release) == 0 {
 		t.Errorf("told %+v", got.Pods)
+	}
+}
+
+// TestARareOrderIsTold has one pod that fits either node, and eight that fill the
+// second alone: they find no room only where the one comes first and the tie
+// between the nodes goes to the second, once in eighteen.
+func TestARareOrderIsTold(t *testing.T) {
+	manifests := []string{node("n1", "a", "20", ""), node("n2", "a", "8", ""), node("n3", "b", "8", ""), pod("any-1", "n1", "1", "")}
+	for i := range 8 {
+		manifests = append(manifests, pod(fmt.Sprintf("bound%d-1", i), "n1", "1", "  nodeSelector: {kubernetes.io/hostname: n3}\n"))
+	}
+	got := check(t, read(t, manifests...), question(t, "n1"))
+	for _, p := range got.Pods {
+		if p.To == "" {
+			t.Errorf("%s finds no node in the likely order: %s", p.Name, p.Unplaced)
+		}
+	}
+	if !slices.ContainsFunc(got.Pods, func(p report.DrainPod) bool { return p.DependsOnOrder }) {
+		t.Error("no pod is said to depend on the order")
 	}
 }
