@@ -21,8 +21,12 @@ const (
 )
 
 // trials is how many orders are tried of a queue of pods, over all the nodes.
-func trials(pods, nodes int) int {
-	return min(max(mostFiltered/(pods*nodes), fewTrials), manyTrials)
+// Each that takes back a device costs a tenth of a second.
+func trials(queue []*victim, nodes int) int {
+	if slices.ContainsFunc(queue, func(v *victim) bool { return len(v.pod.Spec.ResourceClaims) > 0 }) {
+		return fewTrials
+	}
+	return min(max(mostFiltered/(len(queue)*nodes), fewTrials), manyTrials)
 }
 
 // assign finds a place for each replacement. kubectl evicts pods at the same
@@ -36,7 +40,7 @@ func (w *world) assign(ctx context.Context, queue []*victim) {
 		keep(queue, best)
 		return
 	}
-	trials, placedIn := trials(len(queue), len(w.scheduler.nodes)), map[*victim]int{}
+	trials, placedIn := trials(queue, len(w.scheduler.nodes)), map[*victim]int{}
 	note := func(all map[*victim]placed) {
 		for v, p := range all {
 			if p.node != "" && len(p.victims) == 0 {
