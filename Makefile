@@ -34,7 +34,7 @@ demo: build $(CLUSTER) ## Bring a cluster up, put a shop in trouble on it, and a
 	@hack/demo
 
 .PHONY: test
-test: verify unit cluster-unit e2e krew-local ## Everything: lint, unit tests, krew, and the binary on real clusters
+test: verify unit cluster-unit fuzz-short e2e krew-local ## Everything: lint, unit tests, krew, and the binary on real clusters
 
 .PHONY: unit
 unit: ## Test the pure parts; no cluster, seconds
@@ -50,7 +50,7 @@ cluster-unit: ## Test the parts of the test cluster that need no cluster
 
 .PHONY: e2e
 e2e: build $(CLUSTER) ## Run the built binary through a real kubectl on real clusters (KUBERNETES=1.34: older ones)
-	go test -tags e2e -count=1 -timeout 60m -parallel 8 -v ./test/e2e/...
+	go test -tags e2e -count=1 -timeout 60m -parallel 8 -v ./test/e2e/... 2>&1 | hack/failures
 
 .PHONY: differential
 differential: build $(CLUSTER) ## Hold drain-check against real drains of random clusters, a line each (SEEDS=204)
@@ -87,6 +87,18 @@ fuzz: ## Give each parser of foreign bytes random ones (FUZZTIME=30s each)
 			echo "$$package $$target"; \
 			go test ./$$package -run '^$$' -fuzz "^$$target$$" -fuzztime $(or $(FUZZTIME),30s); \
 		done; \
+	done
+
+.PHONY: fuzz-short
+fuzz-short: ## The same for 3 s each, on top of the inputs that are kept
+	@$(MAKE) --no-print-directory fuzz FUZZTIME=3s
+
+.PHONY: fuzz-keep
+fuzz-keep: ## Keep inputs that the fuzzer found interesting as seeds: the 20 shortest a target
+	@cd $$(go env GOCACHE)/fuzz/$$(go list -m) && for dir in $$(find * -type d -name 'Fuzz*'); do \
+		kept=$(CURDIR)/$$(dirname $$dir)/testdata/fuzz/$$(basename $$dir); \
+		mkdir -p $$kept; \
+		find $$dir -type f -size -2k -printf '%s %p\n' | sort -n | head -20 | cut -d' ' -f2 | xargs -I{} cp {} $$kept; \
 	done
 
 .PHONY: bench

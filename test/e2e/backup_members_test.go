@@ -60,7 +60,7 @@ func threeMembers(t *testing.T, c *testCluster) {
 		name := ""
 		eventually(t, time.Minute, func() error {
 			for _, m := range members {
-				s, err := client.Status(t.Context(), m.client)
+				s, err := client.Status(within(t, 5*time.Second), m.client)
 				if err == nil && s.Header.MemberId == s.Leader {
 					name = m.name
 					return nil
@@ -99,11 +99,11 @@ func threeMembers(t *testing.T, c *testCluster) {
 		learner := &etcdMember{name: "m4", client: "http://" + freeAddress(t), peer: "http://" + freeAddress(t), data: filepath.Join(t.TempDir(), "data")}
 		var added *clientv3.MemberAddResponse
 		eventually(t, time.Minute, func() (err error) { // not before the members know each other for a while
-			added, err = client.MemberAddAsLearner(t.Context(), []string{learner.peer})
+			added, err = client.MemberAddAsLearner(within(t, 30*time.Second), []string{learner.peer})
 			return err
 		})
 		c.startMember(t, learner, cluster+","+learner.name+"="+learner.peer, "--initial-cluster-state=existing")
-		eventually(t, time.Minute, func() error { _, err := client.Status(t.Context(), learner.client); return err })
+		eventually(t, time.Minute, func() error { _, err := client.Status(within(t, 5*time.Second), learner.client); return err })
 		r := take(t, "--endpoints", learner.client, "-o", "json")
 		if r.code != 0 || strings.Contains(r.stdout, `"member": "m4"`) || !strings.Contains(r.stdout, `"learner": true`) {
 			t.Errorf("exit code %d: %s%s", r.code, r.stdout, r.stderr)
@@ -113,7 +113,7 @@ func threeMembers(t *testing.T, c *testCluster) {
 			t.Errorf("exit code %d: %s", alone.code, alone.stderr)
 		}
 		t.Logf("%s", alone.stderr)
-		if _, err := client.MemberRemove(t.Context(), added.Member.ID); err != nil {
+		if _, err := client.MemberRemove(within(t, 30*time.Second), added.Member.ID); err != nil {
 			t.Fatal(err)
 		}
 	})
@@ -121,11 +121,11 @@ func threeMembers(t *testing.T, c *testCluster) {
 		value := strings.Repeat("x", 1<<20)
 		fill := func(until func(size int64) bool) (err error) {
 			for i := 0; err == nil; i++ {
-				s, asked := client.Status(t.Context(), members[0].client)
+				s, asked := client.Status(within(t, 5*time.Second), members[0].client)
 				if asked != nil || until(s.DbSize) {
 					return asked
 				}
-				_, err = client.Put(t.Context(), fmt.Sprintf("/ballast/%d", i), value)
+				_, err = client.Put(within(t, 30*time.Second), fmt.Sprintf("/ballast/%d", i), value)
 			}
 			return err
 		}

@@ -191,7 +191,7 @@ func (c *testCluster) keys(t *testing.T, revision int64) map[string]string {
 	t.Helper()
 	client := c.etcdClient(t)
 	defer func() { _ = client.Close() }()
-	answer, err := client.Get(t.Context(), "/registry/", clientv3.WithPrefix(), clientv3.WithRev(revision))
+	answer, err := client.Get(within(t, time.Minute), "/registry/", clientv3.WithPrefix(), clientv3.WithRev(revision))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -15,6 +15,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -50,7 +51,9 @@ func up(t *testing.T, name string, flags ...string) *testCluster {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { mustRun(t, nil, tool, "down", "--name", name) })
+	down := func() { mustRun(t, nil, tool, "down", "--name", name) }
+	down() // what a run that was killed has left
+	t.Cleanup(down)
 	if err := bringUp(tool, name, flags...); err != nil {
 		t.Fatal(err)
 	}
@@ -127,15 +130,31 @@ func isFile(path string) bool {
 	return err == nil && info.Mode().IsRegular()
 }
 
+// patience is how long a command may take: the longest, a drain of a node whose
+// pods are slow to end, takes a tenth of it.
+const patience = 10 * time.Minute
+
+// within is a deadline for a call that has none of its own: etcd's client asks a
+// member that is gone for hours.
+func within(t *testing.T, d time.Duration) context.Context {
+	ctx, cancel := context.WithTimeout(t.Context(), d)
+	t.Cleanup(cancel)
+	return ctx
+}
+
 func run(t *testing.T, env []string, name string, args ...string) result {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Minute)
-	defer cancel()
+	ctx := within(t, patience)
 	command := exec.CommandContext(ctx, name, args...)
+	command.Cancel = func() error { return command.Process.Signal(syscall.SIGQUIT) } // a Go program tells where it hangs
+	command.WaitDelay = 10 * time.Second
 	command.Env = append(os.Environ(), env...)
 	var stdout, stderr bytes.Buffer
 	command.Stdout, command.Stderr = &stdout, &stderr
 	err := command.Run()
+	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
+		t.Fatalf("%s %s: not done within %s\n%s%s", name, strings.Join(args, " "), patience, stdout.String(), stderr.String())
+	}
 	var exited *exec.ExitError
 	if err != nil && !errors.As(err, &exited) {
 		t.Fatalf("%s %s: %v", name, strings.Join(args, " "), err)

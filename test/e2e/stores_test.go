@@ -258,7 +258,7 @@ func (c *testCluster) fill(t *testing.T, mebibytes int) {
 	value := make([]byte, 1<<20)
 	for i := range mebibytes {
 		_, _ = rand.Read(value) // it never fails
-		if _, err := client.Put(t.Context(), fmt.Sprintf("/ballast/%05d", i), string(value)); err != nil {
+		if _, err := client.Put(within(t, 30*time.Second), fmt.Sprintf("/ballast/%05d", i), string(value)); err != nil {
 			t.Fatal(err)
 		}
 	}
