@@ -6,8 +6,10 @@ import (
 	"encoding/xml"
 	"errors"
 	"io"
+	"reflect"
 	"strings"
 	"testing"
+	"unicode"
 	"unicode/utf8"
 
 	"github.com/prometheus/common/expfmt"
@@ -16,10 +18,14 @@ import (
 )
 
 // FuzzReports puts any text wherever a cluster's text may stand: every format
-// stays what its readers parse, and holds nothing that steers a terminal
-// (of YAML, nothing but what reorders text).
+// stays what its readers parse, and holds nothing that steers a terminal or
+// hides text. YAML reads as what JSON does.
 func FuzzReports(f *testing.F) {
 	for _, text := range hostile() {
+		f.Add(text)
+	}
+	// What YAML's marks could be taken for, and what stands at the edges of classes.
+	for _, text := range []string{`a\uFFFE`, "a\ufffe", `a\uFFFE` + "\u202e", `\\u202e`, "\u202e\ufffe\u200b", "\u00a0 \u00ad\u0085", "\u2028\u2029\ufeff", "\ue000\U000e0001\U0001f600", "a: \u200b", strings.Repeat("word \u202e", 60)} {
 		f.Add(text)
 	}
 	formats := map[string]func(string) error{
@@ -44,12 +50,20 @@ func FuzzReports(f *testing.F) {
 			if !utf8.ValidString(out) {
 				t.Errorf("%s of %q is not UTF-8", format, text)
 			}
-			if format != "yaml" && strings.ContainsAny(out, "\x1b\x00\x07\x08\x7f\u009b\u202e\u2066\u200b") {
+			if strings.ContainsAny(out, "\x1b\x00\x07\x08\x7f\u009b\u202e\u2066\u200b") {
 				t.Errorf("%s of %q steers who reads it", format, text)
 			}
-			if strings.ContainsAny(out, "\x1b\x00\x07\x08\x7f\u009b") {
-				t.Errorf("%s of %q holds control characters", format, text)
-			}
+		}
+		var fromJSON, fromYAML any
+		if err := json.Unmarshal([]byte(printed(t, "json", hostileDiagnosis(text))), &fromJSON); err != nil {
+			t.Error(err)
+		}
+		out := printed(t, "yaml", hostileDiagnosis(text))
+		if err := yaml.Unmarshal([]byte(out), &fromYAML); err != nil || !reflect.DeepEqual(fromJSON, fromYAML) {
+			t.Errorf("YAML of %q reads otherwise than JSON (%v):\n%s", text, err, out)
+		}
+		if hidden := strings.IndexFunc(out, func(r rune) bool { return r != '\n' && !unicode.IsPrint(r) }); hidden >= 0 {
+			t.Errorf("YAML of %q hides %q", text, out[hidden:min(len(out), hidden+8)])
 		}
 	})
 }

@@ -6,11 +6,13 @@ import (
 	"bytes"
 	"fmt"
 	"io"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
 	"unicode"
 	"unicode/utf16"
+	"unicode/utf8"
 
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/cli-runtime/pkg/genericclioptions"
@@ -135,9 +137,8 @@ func (o Options) Explanation(w io.Writer, c *report.Catalogue) error {
 	return o.explain(w, c)
 }
 
-// object prints a report in one of kubectl's formats. In JSON and KYAML what
-// steers a terminal, or hides text, is written as their own escapes, which read
-// as the same text. YAML's library quotes what it has to and no more.
+// object prints a report in one of kubectl's formats. What steers a terminal,
+// or hides text, is written as their own escapes, which read as the same text.
 func (o Options) object(w io.Writer, object runtime.Object) error {
 	switch o.Format {
 	case "json", "yaml", "kyaml":
@@ -160,8 +161,8 @@ func (o Options) object(w io.Writer, object runtime.Object) error {
 		out.WriteString(spell(text.String(), quotedInJSON))
 	case "yaml":
 		var converted []byte
-		converted, err = yaml.JSONToYAML([]byte(EscapeLines(text.String())))
-		out.Write(converted)
+		converted, err = yaml.JSONToYAML([]byte(marked(EscapeLines(text.String()))))
+		out.WriteString(unmarked(string(converted)))
 	case "kyaml":
 		var converted bytes.Buffer
 		err = (&kyaml.Encoder{}).FromYAML(strings.NewReader(EscapeLines(text.String())), &converted)
@@ -185,6 +186,32 @@ func spell(text string, as func(rune) string) string {
 		}
 	}
 	return b.String()
+}
+
+// mark stands before a rune that YAML's library would write as it is: a text with
+// it is quoted with escapes, itself being one.
+const mark = '\ufffe'
+
+// marked puts a mark before what does not show and would be in a YAML text all
+// the same: the library escapes line ends, the byte order mark, what is not of
+// the basic plane and what is no character.
+func marked(escaped string) string {
+	return regexp.MustCompile(`\\+u[0-9a-f]{4}`).ReplaceAllStringFunc(escaped, func(found string) string {
+		slashes := strings.LastIndexByte(found, '\\') + 1
+		code, err := strconv.ParseUint(found[slashes+1:], 16, 32)
+		if err != nil || slashes%2 == 0 || code < 0xa0 || code == '\u2028' || code == '\u2029' || code >= 0xfeff {
+			return found
+		}
+		return found[:slashes-1] + quoted(mark) + found[slashes-1:]
+	})
+}
+
+// unmarked makes an escape of each mark and what it stands before.
+func unmarked(text string) string {
+	return regexp.MustCompile(`\\uFFFE[^ -~\n]`).ReplaceAllStringFunc(text, func(found string) string {
+		r, _ := utf8.DecodeLastRuneInString(found)
+		return quoted(r)
+	})
 }
 
 // quoted is the escape of a rune as Go, YAML and terminals' readers know it.
