@@ -58,8 +58,23 @@ func distribution(s *cluster.Snapshot) report.System {
 	if s.Object(kubeadm) != nil {
 		item.Name = "kubeadm"
 		item.Evidence = []string{kubeadm.String() + " in kube-system"}
+	} else if at := slices.IndexFunc(s.Pods, annotatedByKubeadm); at >= 0 {
+		item.Name = "kubeadm"
+		item.Evidence = []string{"pod/" + s.Pods[at].Name + " in kube-system"}
 	}
 	return item
+}
+
+// annotatedByKubeadm holds for its static pods of etcd and the API server
+// (kubernetes: cmd/kubeadm/app/constants, EtcdAdvertiseClientUrlsAnnotationKey,
+// KubeAPIServerAdvertiseAddressEndpointAnnotationKey). RKE2 and Talos, whose pods
+// are alike, are told by their nodes.
+func annotatedByKubeadm(pod *corev1.Pod) bool {
+	if pod.Namespace != "kube-system" {
+		return false
+	}
+	return pod.Annotations["kubeadm.kubernetes.io/etcd.advertise-client-urls"] != "" ||
+		pod.Annotations["kubeadm.kubernetes.io/kube-apiserver.advertise-address.endpoint"] != ""
 }
 
 func (sign sign) shows(node *corev1.Node) bool {

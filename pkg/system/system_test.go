@@ -1,6 +1,7 @@
 package system
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -66,6 +67,15 @@ func TestDistributions(t *testing.T) {
 	}
 	t.Run("kubeadm", func(t *testing.T) {
 		if found := find(t, "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: kubeadm-config, namespace: kube-system}"); found["kubeadm"].Name == "" {
+			t.Errorf("found %+v", found)
+		}
+	})
+	t.Run("kubeadm, by its static pods", func(t *testing.T) { // where ConfigMaps are not read
+		pod := "apiVersion: v1\nkind: Pod\nmetadata: {name: etcd-a, namespace: %s, annotations: {kubeadm.kubernetes.io/etcd.advertise-client-urls: \"https://10.0.0.1:2379\"}}"
+		if found := find(t, fmt.Sprintf(pod, "kube-system")); found["kubeadm"].Name == "" {
+			t.Errorf("found %+v", found)
+		}
+		if found := find(t, fmt.Sprintf(pod, "elsewhere")); found["kubeadm"].Name != "" {
 			t.Errorf("found %+v", found)
 		}
 	})

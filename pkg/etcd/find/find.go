@@ -19,7 +19,7 @@ import (
 
 // Needs are the kinds that finding takes.
 func Needs() []cluster.Kind {
-	return []cluster.Kind{cluster.Pods, cluster.Nodes, cluster.Namespaces, cluster.ConfigMaps, cluster.EtcdSnapshots}
+	return []cluster.Kind{cluster.Pods, cluster.Nodes, cluster.Namespaces, cluster.EtcdSnapshots}
 }
 
 // Target is a cluster's etcd.
