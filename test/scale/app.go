@@ -82,6 +82,9 @@ func (a app) ground() []create {
 
 func (a app) workload() []create {
 	all := []create{createDeployment(a.deployment())}
+	if !a.team.careless() {
+		all = append(all, a.monitor())
+	}
 	if a.replicas >= 4 && a.ordinal%2 == 0 {
 		all = append(all, createAutoscaler(a.autoscaler()))
 	}

@@ -33,7 +33,7 @@ func newCommand() *cobra.Command {
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
-	root.AddCommand(newFleetCommand(), newBenchCommand(), newCountCommand(), newListCommand())
+	root.AddCommand(newFleetCommand(), newMultiplyCommand(), newBenchCommand(), newCountCommand(), newListCommand())
 	return root
 }
 
@@ -50,6 +50,22 @@ func newFleetCommand() *cobra.Command {
 	}
 	size.addFlags(cmd)
 	addClusterFlag(cmd, &program)
+	return cmd
+}
+
+func newMultiplyCommand() *cobra.Command {
+	var from Size
+	var times int
+	cmd := &cobra.Command{
+		Use:   "multiply",
+		Short: "Make a fleet that is so many times another that is kept: its teams and nodes, copied in etcd",
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return multiply(cmd.Context(), from, times)
+		},
+	}
+	from.addFlags(cmd)
+	cmd.Flags().IntVar(&times, "times", 5, "how many times")
 	return cmd
 }
 

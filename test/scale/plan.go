@@ -28,7 +28,7 @@ func planFleet(size Size) (plan, error) {
 	daemons := platformDaemons()
 	teams := (size.Pods - len(daemons)*size.Nodes) / podsPerTeam
 	var namespaces, ground, workloads []create
-	namespaces = append(namespaces, createNamespace(platformNamespace()))
+	namespaces = append(clusterWide(), createNamespace(platformNamespace()))
 	for _, d := range daemons {
 		ground = append(ground, createServiceAccount(platform, d.Name))
 		workloads = append(workloads, createDaemonSet(d))

@@ -20,6 +20,7 @@ func platformDaemons() []*appsv1.DaemonSet {
 func platformDaemon(name, memory string) *appsv1.DaemonSet {
 	labels := map[string]string{"app.kubernetes.io/name": name, "app.kubernetes.io/part-of": platform}
 	spec := basePodSpec(name)
+	spec.PriorityClassName = critical
 	spec.Tolerations = []corev1.Toleration{{Operator: corev1.TolerationOpExists}}
 	spec.Volumes = []corev1.Volume{{Name: "logs", VolumeSource: corev1.VolumeSource{HostPath: &corev1.HostPathVolumeSource{Path: "/var/log"}}}}
 	container := baseContainer(name, "registry.example.com/platform/"+name+":1.9.0", "20m", memory)

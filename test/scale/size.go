@@ -10,7 +10,7 @@ import (
 
 // generation is raised when the objects of a fleet change, so that an archive
 // of older ones is not measured in their place.
-const generation = 1
+const generation = 2
 
 // Size is how large a fleet is.
 type Size struct {

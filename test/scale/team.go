@@ -50,6 +50,7 @@ func (t team) ground(certificates certificates) []create {
 			Subjects:   []rbacv1.Subject{{Kind: "ServiceAccount", Namespace: t.name, Name: "report"}},
 		}),
 	}
+	all = append(all, t.volumes()...)
 	if t.careless() {
 		return all
 	}
@@ -75,6 +76,7 @@ func (t team) database() []create {
 	container := baseContainer("postgres", "registry.example.com/platform/postgres:17.2", "100m", "512Mi")
 	container.Ports = []corev1.ContainerPort{{Name: "postgres", ContainerPort: 5432}}
 	container.ReadinessProbe = httpProbe("/ready", "postgres")
+	container.VolumeMounts = []corev1.VolumeMount{{Name: "data", MountPath: "/var/lib/postgresql"}}
 	spec.Containers = []corev1.Container{container}
 	return []create{
 		createService(&corev1.Service{ObjectMeta: t.meta("database"), Spec: corev1.ServiceSpec{
@@ -86,8 +88,8 @@ func (t team) database() []create {
 		}}),
 		createStatefulSet(&appsv1.StatefulSet{ObjectMeta: t.meta("database"), Spec: appsv1.StatefulSetSpec{
 			ServiceName: "database", Replicas: new(int32(databaseReplicas)), Selector: selector,
-			PodManagementPolicy: appsv1.ParallelPodManagement,
-			Template:            corev1.PodTemplateSpec{ObjectMeta: metav1.ObjectMeta{Labels: labels}, Spec: spec},
+			PodManagementPolicy: appsv1.ParallelPodManagement, VolumeClaimTemplates: claims(),
+			Template: corev1.PodTemplateSpec{ObjectMeta: metav1.ObjectMeta{Labels: labels}, Spec: spec},
 		}}),
 		createCronJob(&batchv1.CronJob{ObjectMeta: t.meta("report"), Spec: batchv1.CronJobSpec{
 			Schedule: "0 3 * * *", Suspend: new(true), // a fleet keeps its size overnight too

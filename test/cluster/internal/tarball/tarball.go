@@ -108,7 +108,7 @@ func Extract(file, dir string, entries []string) error {
 		if err != nil {
 			return fmt.Errorf("reading the archive: %w", err)
 		}
-		if !wanted(header.Name, entries) {
+		if header.FileInfo().IsDir() || !wanted(header.Name, entries) { // a file brings its directories
 			continue
 		}
 		if err := unpack(root, header.Name, archive); err != nil {
