@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"os"
 	"path/filepath"
+	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"unicode/utf8"
@@ -80,6 +82,40 @@ func TestChecksumsAreReadAsGoreleaserWritesThem(t *testing.T) {
 		if _, err := ReadChecksums(strings.NewReader(bad)); err == nil {
 			t.Errorf("%q was taken for a checksum", bad)
 		}
+	}
+}
+
+// What a pipeline downloads by name is what a release has, of the version that
+// krew installs.
+func TestTheDocsDownloadWhatIsReleased(t *testing.T) {
+	var plugin index.Plugin
+	if err := yaml.UnmarshalStrict(committed(t, "krew-manifest.yaml"), &plugin); err != nil {
+		t.Fatal(err)
+	}
+	var released []string
+	for _, p := range plugin.Spec.Platforms {
+		released = append(released, filepath.Base(p.URI))
+	}
+	downloads := filepath.Base(filepath.Dir(plugin.Spec.Platforms[0].URI))
+	archive := regexp.MustCompile(`kubectl-prod_[\w.]+\.(?:tar\.gz|zip)`)
+	version := regexp.MustCompile(`releases/download/([^\s/]+)`)
+	named := 0
+	for _, page := range []string{"README.md", "docs/ci.md"} {
+		text := string(committed(t, page))
+		for _, name := range archive.FindAllString(text, -1) {
+			named++
+			if !slices.Contains(released, name) {
+				t.Errorf("%s downloads %s, which no release has: %s", page, name, released)
+			}
+		}
+		for _, found := range version.FindAllStringSubmatch(text, -1) {
+			if found[1] != downloads {
+				t.Errorf("%s downloads from %s, and krew from %s", page, found[1], downloads)
+			}
+		}
+	}
+	if named == 0 {
+		t.Error("no page names an archive: is the pattern still right?")
 	}
 }
 
