@@ -31,8 +31,11 @@ type Forward struct {
 	requests int
 }
 
-// NewForward connects to a pod.
-func NewForward(config *rest.Config, client kubernetes.Interface, namespace, pod string, port int) (*Forward, error) {
+// connectTimeout is how long the way to a pod may take to open.
+const connectTimeout = 30 * time.Second
+
+// NewForward connects to a pod. It gives up when ctx ends, or after half a minute.
+func NewForward(ctx context.Context, config *rest.Config, client kubernetes.Interface, namespace, pod string, port int) (*Forward, error) {
 	config = rest.CopyConfig(config)
 	config.Timeout = 0 // a stream has no time limit
 	where := client.CoreV1().RESTClient().Post().Resource("pods").Namespace(namespace).Name(pod).SubResource("portforward").URL()
@@ -40,11 +43,38 @@ func NewForward(config *rest.Config, client kubernetes.Interface, namespace, pod
 	if err != nil {
 		return nil, err
 	}
-	connection, _, err := dialer.Dial(portforward.PortForwardProtocolV1Name)
+	connection, err := dial(ctx, dialer)
 	if err != nil {
 		return nil, fmt.Errorf("port-forward to pod %s/%s: %w", namespace, pod, err)
 	}
 	return &Forward{connection: connection, port: port}, nil
+}
+
+// dial leaves a dialer, which knows no context, to itself when ctx ends first; a
+// connection that comes later is closed.
+func dial(ctx context.Context, dialer httpstream.Dialer) (httpstream.Connection, error) {
+	ctx, cancel := context.WithTimeout(ctx, connectTimeout)
+	defer cancel()
+	type dialled struct {
+		connection httpstream.Connection
+		err        error
+	}
+	done := make(chan dialled, 1)
+	go func() {
+		connection, _, err := dialer.Dial(portforward.PortForwardProtocolV1Name)
+		done <- dialled{connection, err}
+	}()
+	select {
+	case d := <-done:
+		return d.connection, d.err
+	case <-ctx.Done():
+		go func() {
+			if d := <-done; d.err == nil {
+				_ = d.connection.Close() // nobody uses it
+			}
+		}()
+		return nil, ctx.Err()
+	}
 }
 
 func dialer(config *rest.Config, where *url.URL) (httpstream.Dialer, error) {

@@ -119,7 +119,7 @@ func (s *Saved) connect(ctx context.Context) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	forward, err := NewForward(s.config, s.helpers.Client, s.pod.Namespace, s.pod.Name, servePort)
+	forward, err := NewForward(ctx, s.config, s.helpers.Client, s.pod.Namespace, s.pod.Name, servePort)
 	if err != nil {
 		return err
 	}
