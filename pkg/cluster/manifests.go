@@ -227,6 +227,10 @@ func (l *loading) file(path string) {
 		l.stream(path, bytes.NewReader(text))
 		return
 	}
+	if err := l.noFile(path); err != nil {
+		l.fail(err)
+		return
+	}
 	file, err := os.Open(path)
 	if err != nil {
 		l.fail(err)
@@ -234,6 +238,22 @@ func (l *loading) file(path string) {
 	}
 	defer func() { _ = file.Close() }() // it was only read
 	l.stream(path, file)
+}
+
+// noFile says what in a directory is no file: nobody may ever write to a pipe
+// there, or a device have no end. Who names one means it.
+func (l *loading) noFile(path string) error {
+	info, err := os.Stat(path)
+	switch {
+	case err != nil:
+		return err
+	case info.Mode().IsRegular() || slices.Contains(l.manifests.Filenames, path):
+		return nil
+	case info.Mode()&os.ModeNamedPipe != 0:
+		return fmt.Errorf("%s: a named pipe, and no file", path)
+	default:
+		return fmt.Errorf("%s: not a regular file", path)
+	}
 }
 
 // stream reads each YAML document by itself, so that a broken one costs itself

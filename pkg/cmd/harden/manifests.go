@@ -114,11 +114,11 @@ func (o *Options) takeBuild(run *manifests.Run) error {
 	}
 	resources, err := krusty.MakeKustomizer(krusty.MakeDefaultOptions()).Run(filesys.MakeFsOnDisk(), o.Kustomize)
 	if err != nil {
-		return err
+		return fmt.Errorf("%s: %w", o.Kustomize, err)
 	}
 	text, err := resources.AsYaml()
 	if err != nil {
-		return err
+		return fmt.Errorf("%s: %w", o.Kustomize, err)
 	}
 	run.Manifests.Filenames, run.Manifests.Contents = []string{built}, map[string][]byte{built: text}
 	return nil
