@@ -99,12 +99,13 @@ type reader struct {
 // connect makes the one request that tells whether there is a server at all,
 // so that a dead one costs one attempt and not one a kind.
 func (l Live) connect(ctx context.Context) (*reader, error) {
+	shared := newSharer()
 	config := rest.CopyConfig(l.Config)
 	config.QPS = -1
 	config.ContentConfig = rest.ContentConfig{
 		ContentType:          runtime.ContentTypeProtobuf,
 		AcceptContentTypes:   anyObject,
-		NegotiatedSerializer: serializer.NewCodecFactory(readableTypes()).WithoutConversion(),
+		NegotiatedSerializer: serializers{serializer.NewCodecFactory(readableTypes()).WithoutConversion(), shared},
 	}
 	seen := &observer{}
 	config.Wrap(seen.wrap)
@@ -125,7 +126,7 @@ func (l Live) connect(ctx context.Context) (*reader, error) {
 		client:     client,
 		progress:   l.Progress,
 		discovered: make(chan struct{}),
-		shared:     newSharer(),
+		shared:     shared,
 		snapshot: &Snapshot{
 			Origin: Origin{
 				Live: true, Context: l.Context, Server: config.Host, Namespace: l.Namespace,
@@ -247,8 +248,10 @@ func (r *reader) read(ctx context.Context, reading reading) Coverage {
 			if accessor, err := meta.Accessor(obj); err == nil && reading.kind.isWritten() {
 				r.snapshot.edits.note(reading.ref(accessor), accessor)
 			}
-			trim(obj)
-			r.shared.share(obj)
+			if reading.kind != Pods { // their pages come so
+				trim(obj)
+				r.shared.share(obj)
+			}
 			reading.keep(r.snapshot, obj)
 			coverage.Objects++
 			return nil

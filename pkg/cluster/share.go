@@ -27,8 +27,10 @@ type sharer struct {
 	specs      map[digest]*corev1.PodSpec
 	containers map[digest][]corev1.Container
 	labels     map[digest]map[string]string
-	first      map[types.UID]*corev1.Pod // of each controller
-	scratch    []byte
+	first      map[types.UID]*metav1.ObjectMeta // of each controller's pods
+	metas      map[digest]*metav1.ObjectMeta    // of pods, without what is each one's own
+
+	scratch, own, container []byte // used again and again
 }
 
 // digest stands for a value's encoding, which would take the memory that
@@ -38,7 +40,7 @@ type digest [sha256.Size]byte
 func newSharer() *sharer {
 	return &sharer{
 		specs: map[digest]*corev1.PodSpec{}, containers: map[digest][]corev1.Container{},
-		labels: map[digest]map[string]string{}, first: map[types.UID]*corev1.Pod{},
+		labels: map[digest]map[string]string{}, first: map[types.UID]*metav1.ObjectMeta{}, metas: map[digest]*metav1.ObjectMeta{},
 	}
 }
 
@@ -47,7 +49,8 @@ func (s *sharer) share(obj runtime.Object) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if pod, ok := obj.(*corev1.Pod); ok {
-		s.sharePod(pod)
+		s.sharePodMeta(&pod.ObjectMeta)
+		s.shareContainers(&pod.Spec)
 		return
 	}
 	if accessor, err := meta.Accessor(obj); err == nil {
@@ -88,34 +91,14 @@ func (s *sharer) shareSelector(selector *metav1.LabelSelector) {
 	}
 }
 
-// sharePod shares a pod's spec with those that differ from it in no more than
-// where they run.
-func (s *sharer) sharePod(pod *corev1.Pod) {
-	s.sharePodMeta(pod)
-	common := pod.Spec
-	common.NodeName, common.Hostname, common.Affinity = "", "", nil
-	key, ok := s.digest(&common)
-	if !ok {
-		return // held by itself, and as good
-	}
-	known := s.specs[key]
-	if known == nil {
-		s.shareContainers(&common)
-		known = &common
-		s.specs[key] = known
-	}
-	node, host, affinity := pod.Spec.NodeName, pod.Spec.Hostname, pod.Spec.Affinity
-	pod.Spec = *known
-	pod.Spec.NodeName, pod.Spec.Hostname, pod.Spec.Affinity = node, host, affinity
-}
-
 // sharePodMeta shares the metadata of a controller's pods, which mostly differ
 // in their names alone.
-func (s *sharer) sharePodMeta(pod *corev1.Pod) {
-	var first *corev1.Pod
+func (s *sharer) sharePodMeta(pod *metav1.ObjectMeta) {
+	var first *metav1.ObjectMeta
 	if len(pod.OwnerReferences) == 1 {
 		owner := pod.OwnerReferences[0].UID
 		if first = s.first[owner]; first == nil {
+			internOwners(pod.OwnerReferences)
 			s.first[owner] = pod
 		}
 	}

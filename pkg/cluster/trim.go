@@ -29,17 +29,22 @@ func trim(obj runtime.Object) {
 	case *appsv1.Deployment, *appsv1.StatefulSet:
 		noteAppliedReplicas(accessor)
 	}
-	accessor.SetManagedFields(nil)
-	if annotations := accessor.GetAnnotations(); annotations[corev1.LastAppliedConfigAnnotation] != "" {
-		delete(annotations, corev1.LastAppliedConfigAnnotation)
-	}
+	trimMeta(accessor)
 	switch obj := obj.(type) {
 	case *corev1.ConfigMap:
 		trimConfigMap(obj)
 	case *corev1.Pod:
+		trimPodSpec(&obj.Spec)
 		trimPod(obj)
 	case *corev1.Secret:
 		trimSecret(obj)
+	}
+}
+
+func trimMeta(obj metav1.Object) {
+	obj.SetManagedFields(nil)
+	if annotations := obj.GetAnnotations(); annotations[corev1.LastAppliedConfigAnnotation] != "" {
+		delete(annotations, corev1.LastAppliedConfigAnnotation)
 	}
 }
 
@@ -56,19 +61,23 @@ func trimSecret(secret *corev1.Secret) {
 	}
 }
 
-func trimPod(pod *corev1.Pod) {
-	intern(&pod.Namespace, &pod.Spec.NodeName, &pod.Spec.ServiceAccountName, &pod.Spec.SchedulerName, &pod.Spec.PriorityClassName)
-	pod.Spec.DeprecatedServiceAccount = ""
-	pod.Spec.Volumes = keep(pod.Spec.Volumes, func(v *corev1.Volume) bool {
+// trimPodSpec trims what the pods of a template share.
+func trimPodSpec(spec *corev1.PodSpec) {
+	intern(&spec.ServiceAccountName, &spec.SchedulerName, &spec.PriorityClassName)
+	spec.DeprecatedServiceAccount = ""
+	spec.Volumes = keep(spec.Volumes, func(v *corev1.Volume) bool {
 		return !strings.HasPrefix(v.Name, serviceAccountVolume)
 	})
-	internMap(pod.Labels)
-	internOwners(pod.OwnerReferences)
-	for _, containers := range [][]corev1.Container{pod.Spec.InitContainers, pod.Spec.Containers} {
+	for _, containers := range [][]corev1.Container{spec.InitContainers, spec.Containers} {
 		for i := range containers {
 			trimContainer(&containers[i])
 		}
 	}
+}
+
+// trimPod trims what is a pod's own.
+func trimPod(pod *corev1.Pod) {
+	intern(&pod.Namespace, &pod.Spec.NodeName)
 	for _, statuses := range [][]corev1.ContainerStatus{pod.Status.InitContainerStatuses, pod.Status.ContainerStatuses} {
 		for i := range statuses {
 			intern(&statuses[i].Name, &statuses[i].Image, &statuses[i].ImageID)

@@ -1,0 +1,271 @@
+package cluster
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"errors"
+	"slices"
+	"strings"
+
+	"google.golang.org/protobuf/encoding/protowire"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+)
+
+// serializers decode what the API server answers: pages of pods as podPages do,
+// all else as Kubernetes' own do.
+type serializers struct {
+	runtime.NegotiatedSerializer
+	shared *sharer
+}
+
+// SupportedMediaTypes implements runtime.NegotiatedSerializer.
+func (s serializers) SupportedMediaTypes() []runtime.SerializerInfo {
+	types := slices.Clone(s.NegotiatedSerializer.SupportedMediaTypes())
+	for i := range types {
+		types[i].Serializer = podPages{types[i].Serializer, s.shared}
+	}
+	return types
+}
+
+// podPages decodes pages of pods, which are most of what a large cluster
+// answers, and trims and shares them on the way. The pods of a template differ in
+// few bytes: what they have in common is recognised by its encoding, and decoded
+// once.
+type podPages struct {
+	runtime.Serializer
+	shared *sharer
+}
+
+// Decode implements runtime.Decoder.
+func (p podPages) Decode(data []byte, defaults *schema.GroupVersionKind, into runtime.Object) (runtime.Object, *schema.GroupVersionKind, error) {
+	if into == nil {
+		if list, err := p.decode(data); err == nil {
+			kind := corev1.SchemeGroupVersion.WithKind("PodList")
+			return list, &kind, nil
+		}
+		// The usual decoder knows more forms, and tells what is wrong.
+	}
+	obj, kind, err := p.Serializer.Decode(data, defaults, into)
+	if list, ok := obj.(*corev1.PodList); ok && err == nil {
+		for i := range list.Items {
+			trim(&list.Items[i])
+			p.shared.share(&list.Items[i])
+		}
+	}
+	return obj, kind, err
+}
+
+// errNotPods says that something is no page of pods in protobuf, or an odd one.
+var errNotPods = errors.New("not a page of pods")
+
+// decode decodes a page of pods in protobuf.
+func (p podPages) decode(data []byte) (*corev1.PodList, error) {
+	page, err := unwrapPods(data)
+	if err != nil {
+		return nil, err
+	}
+	list := &corev1.PodList{}
+	var items [][]byte
+	err = eachField(page, func(number protowire.Number, field, value []byte) error {
+		if number != 2 {
+			return list.Unmarshal(field)
+		}
+		items = append(items, value)
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	list.Items = make([]corev1.Pod, len(items))
+	for i, item := range items {
+		if err := p.shared.decodePod(item, &list.Items[i]); err != nil {
+			return nil, err
+		}
+	}
+	return list, nil
+}
+
+// unwrapPods takes a PodList out of the envelope that says what it is
+// (k8s.io/apimachinery/pkg/runtime, Unknown).
+func unwrapPods(data []byte) ([]byte, error) {
+	envelope, ok := bytes.CutPrefix(data, []byte("k8s\x00"))
+	if !ok {
+		return nil, errNotPods
+	}
+	var around runtime.Unknown
+	var page []byte
+	err := eachField(envelope, func(number protowire.Number, field, value []byte) error {
+		if number != 2 {
+			return around.Unmarshal(field)
+		}
+		page = value
+		return nil
+	})
+	kind := runtime.TypeMeta{APIVersion: "v1", Kind: "PodList"}
+	if err == nil && (around.TypeMeta != kind || around.ContentEncoding != "" || around.ContentType != "") {
+		err = errNotPods
+	}
+	return page, err
+}
+
+// decodePod decodes a pod, trimmed and shared.
+func (s *sharer) decodePod(encoded []byte, pod *corev1.Pod) error {
+	var seen protowire.Number
+	err := eachField(encoded, func(number protowire.Number, field, value []byte) error {
+		if number <= seen {
+			return errNotPods // given twice, which would have to be merged
+		}
+		seen = number
+		switch number {
+		case 1:
+			return s.decodeMeta(value, pod)
+		case 2:
+			return s.decodeSpec(value, &pod.Spec)
+		default:
+			return pod.Unmarshal(field)
+		}
+	})
+	if err == nil {
+		trimPod(pod)
+	}
+	return err
+}
+
+// decodeMeta decodes a pod's metadata: what it shares with the others of its
+// controller (namespace, labels, annotations, owner, finalizers) is decoded once,
+// and managed fields, a third of a pod's bytes, never.
+func (s *sharer) decodeMeta(encoded []byte, pod *corev1.Pod) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	common, own := s.scratch[:0], s.own[:0]
+	err := eachField(encoded, func(number protowire.Number, field, _ []byte) error {
+		switch number {
+		case 3, 11, 12, 13, 14:
+			common = append(common, field...)
+		case 17:
+		default:
+			own = append(own, field...)
+		}
+		return nil
+	})
+	s.scratch, s.own = common, own
+	if err != nil {
+		return err
+	}
+	key := sha256.Sum256(common)
+	known := s.metas[key]
+	if known == nil {
+		known = &metav1.ObjectMeta{}
+		if err := known.Unmarshal(common); err != nil {
+			return err
+		}
+		trimMeta(known)
+		s.sharePodMeta(known)
+		s.metas[key] = known
+	}
+	pod.ObjectMeta = *known
+	return pod.ObjectMeta.Unmarshal(own)
+}
+
+// decodeSpec decodes a pod's spec. Beside where it runs (nodeName, hostname,
+// affinity), a pod of a template has as its own the volume of its ServiceAccount,
+// whose name is random.
+func (s *sharer) decodeSpec(encoded []byte, spec *corev1.PodSpec) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	common, own := s.scratch[:0], s.own[:0]
+	err := eachField(encoded, func(number protowire.Number, field, value []byte) error {
+		switch number {
+		case 10, 16, 18:
+			own = append(own, field...)
+		case 1:
+			if !isServiceAccountVolume(value) {
+				common = append(common, field...)
+			}
+		case 2, 20:
+			container, err := s.withoutToken(value)
+			common = protowire.AppendTag(common, number, protowire.BytesType)
+			common = protowire.AppendBytes(common, container)
+			return err
+		default:
+			common = append(common, field...)
+		}
+		return nil
+	})
+	s.scratch, s.own = common, own
+	if err != nil {
+		return err
+	}
+	key := sha256.Sum256(common)
+	known := s.specs[key]
+	if known == nil {
+		known = &corev1.PodSpec{}
+		if err := known.Unmarshal(common); err != nil {
+			return err
+		}
+		trimPodSpec(known)
+		s.shareContainers(known)
+		s.specs[key] = known
+	}
+	*spec = *known
+	return spec.Unmarshal(own)
+}
+
+// withoutToken is an encoded container without its mounts of the volume that
+// each pod has under another name.
+func (s *sharer) withoutToken(container []byte) ([]byte, error) {
+	rest := s.container[:0]
+	err := eachField(container, func(number protowire.Number, field, value []byte) error {
+		if number != 9 || !isServiceAccountVolume(value) {
+			rest = append(rest, field...)
+		}
+		return nil
+	})
+	s.container = rest
+	return rest, err
+}
+
+// isServiceAccountVolume reports whether an encoded volume, or mount of one, is
+// that of the pod's ServiceAccount; the name is the first field of both.
+func isServiceAccountVolume(encoded []byte) bool {
+	var name string
+	_ = eachField(encoded, func(number protowire.Number, _, value []byte) error {
+		if number == 1 {
+			name = string(value)
+		}
+		return nil
+	})
+	return strings.HasPrefix(name, serviceAccountVolume)
+}
+
+// eachField visits the fields of an encoded message: their number, the whole of
+// them, and the value of those that are strings, bytes or messages, nil for
+// others. An error is the visitor's, or says that the message is not one.
+func eachField(message []byte, visit func(number protowire.Number, field, value []byte) error) error {
+	if message == nil {
+		return errNotPods
+	}
+	for len(message) > 0 {
+		number, kind, tag := protowire.ConsumeTag(message)
+		if tag < 0 {
+			return protowire.ParseError(tag)
+		}
+		size := protowire.ConsumeFieldValue(number, kind, message[tag:])
+		if size < 0 {
+			return protowire.ParseError(size)
+		}
+		field := message[:tag+size]
+		var value []byte
+		if kind == protowire.BytesType {
+			value, _ = protowire.ConsumeBytes(field[tag:])
+		}
+		if err := visit(number, field, value); err != nil {
+			return err
+		}
+		message = message[tag+size:]
+	}
+	return nil
+}
