@@ -55,6 +55,7 @@ func newUp(open opener) *cobra.Command {
 	flags.BoolVar(&options.Encrypt, "encrypt", false, "encrypt Secrets at rest, with a key of this cluster's own")
 	flags.BoolVar(&options.Audit, "audit", false, "have the API server keep an audit log of what people and their tools ask, with the answers about Secrets")
 	flags.StringVar(&options.Restore, "restore", "", "bring back the cluster that `save` wrote to this file")
+	flags.BoolVar(&options.Frozen, "frozen", false, "with --restore: etcd and the API server alone, so that nothing changes, and a large fleet takes less memory")
 	return cmd
 }
 

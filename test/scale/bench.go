@@ -31,6 +31,7 @@ type bench struct {
 	write           string // file to write the result into, "" for none
 	kubeconfig      string // of a cluster to measure on; "" for a fleet
 	fleet           bool   // whether it measures on a fleet
+	frozen          bool   // whether that is as it was kept: an API server without controllers
 }
 
 // run fails when a count is wrong, never because something was slow: times
@@ -42,8 +43,10 @@ func (b *bench) run(ctx context.Context, out io.Writer) (err error) {
 		if b.kubeconfig, err = b.restore(ctx, cluster); err != nil {
 			return err
 		}
-		if err := awaitMetrics(ctx, b.kubeconfig, b.size.Nodes); err != nil {
-			return err
+		if !b.frozen {
+			if err := awaitMetrics(ctx, b.kubeconfig, b.size.Nodes); err != nil {
+				return err
+			}
 		}
 	}
 	result, err := b.measure(ctx)
@@ -77,7 +80,11 @@ func (b *bench) restore(ctx context.Context, cluster testCluster) (kubeconfig st
 			return "", err
 		}
 	}
-	if err := cluster.up(ctx, "--restore", archive); err != nil {
+	args := []string{"--restore", archive}
+	if b.frozen {
+		args = append(args, "--frozen")
+	}
+	if err := cluster.up(ctx, args...); err != nil {
 		return "", err
 	}
 	if kubeconfig, err = cluster.kubeconfig(ctx); err != nil {
@@ -124,7 +131,7 @@ func (b *bench) measure(ctx context.Context) (*result, error) {
 		return nil, fmt.Errorf("making a scratch directory: %w", err)
 	}
 	defer func() { _ = os.RemoveAll(scratch) }()
-	r := &result{name: b.name(), machine: thisMachine()}
+	r := &result{name: b.name(), machine: thisMachine(), frozen: b.frozen}
 	if r.cold, _, err = b.doctor(ctx, b.kubeconfig); err != nil {
 		return nil, err
 	}

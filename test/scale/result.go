@@ -21,6 +21,7 @@ const (
 type result struct {
 	name         string // of the fleet
 	machine      machine
+	frozen       bool
 	version      string // the plugin's own word
 	cold         sample // doctor's first run, right after the restore
 	bare, doctor samples
@@ -52,13 +53,16 @@ func (r *result) markdown() string {
 }
 
 func (r *result) title() string {
-	origin := r.diagnosis.Origin
+	origin, without := r.diagnosis.Origin, ""
+	if r.frozen {
+		without = "As the fleet was kept: etcd and the API server alone, without controllers, scheduler, simulated kubelets and metrics.\n"
+	}
 	return fmt.Sprintf(`## %s
 
 %s, %s, Kubernetes %s, %s.
-%d workloads, %d findings; %s.
+%s%d workloads, %d findings; %s.
 `, r.name, time.Now().UTC().Format(time.DateOnly), r.machine, origin.Version, r.version,
-		origin.Workloads, len(r.diagnosis.Findings), r.totals())
+		without, origin.Workloads, len(r.diagnosis.Findings), r.totals())
 }
 
 // totals are all that was listed.

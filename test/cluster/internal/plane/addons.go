@@ -7,6 +7,10 @@ import (
 	"os"
 	"path/filepath"
 
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+
 	"github.com/kubectl-prod/kubectl-prod/test/cluster/internal/machine"
 )
 
@@ -55,6 +59,17 @@ func (c *cluster) applyMetrics(ctx context.Context) error {
 		return err
 	}
 	return apply(ctx, c.clients.dynamic, manifests)
+}
+
+// forgetMetrics unregisters metrics-server where it does not run: an API that
+// does not answer is not what was saved.
+func (c *cluster) forgetMetrics(ctx context.Context) error {
+	services := c.clients.dynamic.Resource(schema.GroupVersionResource{Group: "apiregistration.k8s.io", Version: "v1", Resource: "apiservices"})
+	err := services.Delete(ctx, "v1beta1.metrics.k8s.io", metav1.DeleteOptions{})
+	if err != nil && !apierrors.IsNotFound(err) {
+		return fmt.Errorf("unregistering metrics-server: %w", err)
+	}
+	return nil
 }
 
 type volume struct{ Name, Zone, Path string }

@@ -28,6 +28,7 @@ type Options struct {
 	Encrypt bool   // Secrets are encrypted at rest
 	Audit   bool   // the API server keeps an audit log
 	Restore string // an archive that Save wrote, or ""
+	Frozen  bool   // etcd and the API server alone, so that what was saved stays as it was
 	// Kubernetes is the minor to run: "" for the newest, or build.Oldest.
 	Kubernetes string
 	Progress   io.Writer // a line a step
@@ -100,6 +101,9 @@ func repair(ctx context.Context, dir state.Dir, settings state.Settings, options
 }
 
 func create(ctx context.Context, dir state.Dir, options Options) error {
+	if options.Frozen && (options.Restore == "" || options.Node) {
+		return errors.New("--frozen goes with --restore, and without --node: it shows what was saved")
+	}
 	if options.Node {
 		if err := machine.Preflight(dir); err != nil {
 			return err
@@ -119,7 +123,7 @@ func create(ctx context.Context, dir state.Dir, options Options) error {
 }
 
 func chooseSettings(options Options) (state.Settings, error) {
-	settings := state.Settings{Node: options.Node, Nodes: options.Nodes, Fast: options.Fast, Encrypt: options.Encrypt, Audit: options.Audit, Kubernetes: options.Kubernetes, Ports: map[string]int{}}
+	settings := state.Settings{Node: options.Node, Nodes: options.Nodes, Fast: options.Fast, Encrypt: options.Encrypt, Audit: options.Audit, Frozen: options.Frozen, Kubernetes: options.Kubernetes, Ports: map[string]int{}}
 	if options.Restore != "" {
 		saved, err := savedSettings(options.Restore)
 		if err != nil {

@@ -65,10 +65,16 @@ func Inspect(ctx context.Context, dir state.Dir) (Report, error) {
 	for _, part := range c.components() {
 		report = append(report, c.inspect(ctx, part))
 	}
+	if settings.Frozen {
+		return report, nil
+	}
 	return append(report, c.inspectUsable(ctx)), nil
 }
 
 func (c *cluster) components() []component {
+	if c.settings.Frozen {
+		return []component{c.etcd(), c.apiServer()}
+	}
 	parts := []component{c.etcd(), c.apiServer(), c.controllerManager(), c.scheduler(), c.kwok(), c.metricsServer()}
 	if c.settings.Node {
 		parts = append([]component{c.containerd(), c.kubelet(), c.kubeProxy()}, parts...)

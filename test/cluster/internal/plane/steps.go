@@ -36,8 +36,11 @@ func (c *cluster) steps(archive string) []step {
 	} else {
 		steps = append(steps, step{"starting etcd", c.startEtcd})
 	}
+	steps = append(steps, step{"starting the API server", c.startAPIServer})
+	if c.settings.Frozen {
+		return append(steps, step{"forgetting the metrics", c.forgetMetrics})
+	}
 	steps = append(steps,
-		step{"starting the API server", c.startAPIServer},
 		step{"applying add-ons", c.applyAddOns},
 		step{"starting controllers and nodes", c.startRest},
 	)

@@ -29,6 +29,7 @@ type Settings struct {
 	Encrypt    bool           `json:"encrypt,omitempty"`    // Secrets are encrypted at rest
 	Audit      bool           `json:"audit,omitempty"`      // the API server keeps an audit log
 	Fast       bool           `json:"fast"`                 // for fleets: no fsync, no client-side rate limits
+	Frozen     bool           `json:"frozen,omitempty"`     // etcd and the API server alone
 	Kubernetes string         `json:"kubernetes,omitempty"` // its minor, where it is not the newest
 	Ports      map[string]int `json:"ports"`
 	NodeName   string         `json:"nodeName,omitempty"` // of the real node
