@@ -70,7 +70,7 @@ krew-local: $(GORELEASER) $(CLUSTER) ## Release for this machine, and install th
 
 .PHONY: release-snapshot
 release-snapshot: $(GORELEASER) ## Build the archives of all six platforms into dist/, as a release does
-	$(GORELEASER) release --snapshot --clean --skip=publish,sign,sbom,docker
+	$(GORELEASER) release --snapshot --clean --skip=publish,sign,sbom,ko
 
 .PHONY: release
 release: $(GORELEASER) ## Build, sign and draft the release of the present tag (CI does)

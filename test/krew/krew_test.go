@@ -30,6 +30,7 @@ func TestKrew(t *testing.T) {
 	t.Run("refuses an archive without a licence", w.refuseMissingLicence)
 	t.Run("validates the committed manifest", w.validateCommitted)
 	t.Run("the same commit gives the same bytes", w.theSameCommitGivesTheSameBytes)
+	t.Run("the image holds the release's binary", image)
 }
 
 // install holds the road of every user: archive, manifest, krew, kubectl.

@@ -72,19 +72,26 @@ func build(t *testing.T, tag string) string {
 	t.Helper()
 	checkout := filepath.Join(t.TempDir(), "clone")
 	clone(t, repository(t), checkout)
-	args := []string{"release", "--snapshot", "--skip=publish,sign,sbom,docker", "--config=-"}
+	args := []string{"--snapshot", "--skip=publish,sign,sbom,ko"}
 	if tag != "" {
 		git(t, checkout, nil, "tag", "--force", tag)
-		args = []string{"release", "--skip=publish,sign,sbom,docker,announce", "--config=-"}
+		args = []string{"--skip=publish,sign,sbom,ko,announce"}
 	}
-	goreleaser := os.Getenv("GORELEASER")
-	if goreleaser == "" {
+	return goreleaser(t, checkout, args, nil, nil)
+}
+
+// goreleaser releases a checkout for this machine's platform, by its own
+// configuration with changes, and returns its dist.
+func goreleaser(t *testing.T, checkout string, args, env []string, change func(config map[string]any)) string {
+	t.Helper()
+	program := os.Getenv("GORELEASER")
+	if program == "" {
 		t.Fatal("GORELEASER names no goreleaser (`make krew-local` builds and names it)")
 	}
 	dist := filepath.Join(t.TempDir(), "dist")
-	command := exec.CommandContext(t.Context(), goreleaser, args...)
-	command.Dir = checkout
-	command.Stdin = bytes.NewReader(narrowed(t, filepath.Join(checkout, ".goreleaser.yaml"), dist))
+	command := exec.CommandContext(t.Context(), program, slices.Concat([]string{"release", "--config=-"}, args)...)
+	command.Dir, command.Env = checkout, append(os.Environ(), env...)
+	command.Stdin = bytes.NewReader(narrowed(t, filepath.Join(checkout, ".goreleaser.yaml"), dist, change))
 	if out, err := command.CombinedOutput(); err != nil {
 		t.Fatalf("goreleaser: %v\n%s", err, out)
 	}
@@ -92,7 +99,7 @@ func build(t *testing.T, tag string) string {
 }
 
 // narrowed is a release's configuration for this machine's platform.
-func narrowed(t *testing.T, config, dist string) []byte {
+func narrowed(t *testing.T, config, dist string, change func(config map[string]any)) []byte {
 	t.Helper()
 	var tree map[string]any
 	if err := yaml.Unmarshal(read(t, config), &tree); err != nil {
@@ -102,6 +109,9 @@ func narrowed(t *testing.T, config, dist string) []byte {
 	for _, build := range tree["builds"].([]any) {
 		build := build.(map[string]any)
 		build["goos"], build["goarch"] = []string{runtime.GOOS}, []string{runtime.GOARCH}
+	}
+	if change != nil {
+		change(tree)
 	}
 	data, err := yaml.Marshal(tree)
 	if err != nil {
@@ -127,8 +137,14 @@ func (r release) files(t *testing.T) map[string][]byte {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return untar(t, unzipped)
+}
+
+// untar is what a tar holds, by name.
+func untar(t *testing.T, r io.Reader) map[string][]byte {
+	t.Helper()
 	files := map[string][]byte{}
-	for archive := tar.NewReader(unzipped); ; {
+	for archive := tar.NewReader(r); ; {
 		header, err := archive.Next()
 		if errors.Is(err, io.EOF) {
 			return files
