@@ -21,6 +21,7 @@ import (
 func TestKrew(t *testing.T) {
 	w := newWorkshop(t)
 	t.Run("manifest and archives agree", w.everyArchiveIsTheManifests)
+	t.Run("the binary is static and stripped", w.staticAndStripped)
 	t.Run("installs the plugin, and kubectl runs it", w.install)
 	t.Run("installs, upgrades and uninstalls from an index", w.customIndex)
 	t.Run("refuses an archive that is not the manifest's", w.refuseWrongChecksum)
@@ -30,7 +31,7 @@ func TestKrew(t *testing.T) {
 	t.Run("refuses an archive without a licence", w.refuseMissingLicence)
 	t.Run("validates the committed manifest", w.validateCommitted)
 	t.Run("the same commit gives the same bytes", w.theSameCommitGivesTheSameBytes)
-	t.Run("the image holds the release's binary", image)
+	t.Run("publishes an image, a signature and bills of materials", publish)
 }
 
 // install holds the road of every user: archive, manifest, krew, kubectl.

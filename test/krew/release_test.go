@@ -6,6 +6,7 @@ import (
 	"archive/tar"
 	"bytes"
 	"compress/gzip"
+	"debug/elf"
 	"encoding/json"
 	"errors"
 	"io"
@@ -178,6 +179,28 @@ func (w workshop) everyArchiveIsTheManifests(t *testing.T) {
 		names := listing(t, archive)
 		if slices.Sort(names); !slices.Equal(names, []string{"LICENSE", platform.Binary()}) {
 			t.Errorf("%s holds %q, want LICENSE and %s at its root", filepath.Base(archive), names, platform.Binary())
+		}
+	}
+}
+
+// staticAndStripped holds that Linux' binary runs wherever its kernel does, and
+// carries nothing for debuggers.
+func (w workshop) staticAndStripped(t *testing.T) {
+	binary, err := elf.NewFile(bytes.NewReader(w.files[thisPlatform().Binary()]))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if libraries, err := binary.ImportedLibraries(); err != nil || len(libraries) > 0 {
+		t.Errorf("it needs %q (%v)", libraries, err)
+	}
+	for _, part := range binary.Progs {
+		if part.Type == elf.PT_INTERP {
+			t.Error("it needs a dynamic linker")
+		}
+	}
+	for _, section := range binary.Sections {
+		if section.Name == ".symtab" || strings.Contains(section.Name, "debug") {
+			t.Errorf("it holds %s, of %d bytes", section.Name, section.Size)
 		}
 	}
 }

@@ -23,25 +23,37 @@ const (
 	imageEntry = "/ko-app/kubectl-prod"
 )
 
-// image has goreleaser make and push the image of a release as the release
-// workflow does, but to a registry on this machine, and onto a base that stands
-// for the distroless one. It needs Linux: the image holds no other binary.
-func image(t *testing.T) {
+// publish has goreleaser publish a release as the release workflow does, with
+// this in place of what is on the internet: a registry on this machine, a base that
+// stands for the distroless one, and programs that only write what syft and cosign
+// are asked to write. It needs Linux: the image holds no other binary.
+func publish(t *testing.T) {
 	r := newRegistry(t)
 	checkout := filepath.Join(t.TempDir(), "clone")
 	clone(t, repository(t), checkout)
 	git(t, checkout, nil, "tag", "--force", imageTag)
 	// Changes that are not committed are no reason not to test.
-	args := []string{"--skip=sign,sbom,announce,validate"}
-	dist := goreleaser(t, checkout, args, []string{"KO_DOCKER_REPO=" + r.address + "/kubectl-prod"}, func(config map[string]any) {
+	args := []string{"--skip=announce,validate"}
+	env := []string{"KO_DOCKER_REPO=" + r.address + "/kubectl-prod", "PATH=" + standIns(t) + string(os.PathListSeparator) + os.Getenv("PATH")}
+	dist := goreleaser(t, checkout, args, env, func(config map[string]any) {
 		config["release"] = map[string]any{"disable": true}
 		for _, image := range config["kos"].([]any) {
 			image := image.(map[string]any)
 			image["base_image"], image["platforms"] = r.base(t), []string{thisPlatform().OS + "/" + thisPlatform().Arch}
 		}
 	})
-	name := r.address + "/kubectl-prod"
+	for _, name := range []string{"checksums.txt.sigstore.json", thisPlatform().Archive(imageTag) + ".sbom.json"} {
+		if said := string(read(t, filepath.Join(dist, name))); !strings.Contains(said, strings.TrimSuffix(strings.TrimSuffix(name, ".sigstore.json"), ".sbom.json")) {
+			t.Errorf("%s tells %q", name, said)
+		}
+	}
+	r.holds(t, checkout, dist)
+}
 
+// holds looks at the image.
+func (r registry) holds(t *testing.T, checkout, dist string) {
+	t.Helper()
+	name := r.address + "/kubectl-prod"
 	var config struct {
 		Created time.Time
 		Config  struct {
@@ -81,6 +93,20 @@ func image(t *testing.T) {
 		t.Errorf("its version is %q (%v), want %s", out, err, imageTag)
 	}
 	t.Logf("%s: %.1f MB of binary, tags %q", name, float64(len(binary))/1e6, tags)
+}
+
+// standIns are a syft and a cosign that write what they were called with into the
+// file that they were asked for.
+func standIns(t *testing.T) string {
+	t.Helper()
+	dir := t.TempDir()
+	for name, option := range map[string]string{"syft": "spdx-json=", "cosign": "--bundle="} {
+		script := "#!/bin/sh\nfor arg; do case $arg in " + option + "*) file=${arg#" + option + "};; esac; done\necho \"$@\" >\"$file\"\n"
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(script), 0o700); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return dir
 }
 
 // registry is an image registry on this machine.
