@@ -22,8 +22,8 @@ help: ## List the targets
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: build
-build: ## Build the plugin into bin/
-	go build -trimpath -ldflags "-s -w" -o bin/ ./cmd/kubectl-prod
+build: ## Build the plugin into bin/ (RACE=1: with the race detector)
+	$(if $(RACE),CGO_ENABLED=1) go build $(if $(RACE),-race )-trimpath -ldflags "-s -w" -o bin/ ./cmd/kubectl-prod
 
 .PHONY: install
 install: ## Install the plugin where `go install` puts it
@@ -49,7 +49,7 @@ cluster-unit: ## Test the parts of the test cluster that need no cluster
 	cd test/cluster && go vet ./... && go test ./...
 
 .PHONY: e2e
-e2e: build $(CLUSTER) ## Run the built binary through a real kubectl on real clusters (KUBERNETES=1.34: older ones)
+e2e: build $(CLUSTER) ## Run the built binary through a real kubectl on real clusters (KUBERNETES=1.34: older ones; RACE=1)
 	go test -tags e2e -count=1 -timeout 60m -parallel 8 -v ./test/e2e/... 2>&1 | hack/failures
 
 .PHONY: differential
@@ -85,7 +85,7 @@ fuzz: ## Give each parser of foreign bytes random ones (FUZZTIME=30s each)
 	@for package in $$(git grep -l 'func Fuzz' -- '*_test.go' | xargs -n1 dirname | sort -u); do \
 		for target in $$(grep -ho 'func Fuzz[A-Za-z]*' $$package/*_test.go | cut -d' ' -f2); do \
 			echo "$$package $$target"; \
-			go test ./$$package -run '^$$' -fuzz "^$$target$$" -fuzztime $(or $(FUZZTIME),30s); \
+			go test ./$$package -run '^$$' -fuzz "^$$target$$" -fuzztime $(or $(FUZZTIME),30s) -fuzzminimizetime 1s; \
 		done; \
 	done
 

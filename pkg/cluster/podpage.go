@@ -79,7 +79,7 @@ func (p podPages) decode(data []byte) (*corev1.PodList, error) {
 	if err != nil {
 		return nil, err
 	}
-	list.Items = make([]corev1.Pod, len(items))
+	list.Items = slices.Grow(list.Items, len(items))[:len(items)] // nil where there are none
 	for i, item := range items {
 		if err := p.shared.decodePod(item, &list.Items[i]); err != nil {
 			return nil, err
