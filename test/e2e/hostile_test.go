@@ -96,8 +96,8 @@ func toldSafely(t *testing.T, c *testCluster) {
 				}
 				for name, out := range map[string]string{"standard output": r.stdout, "standard error": r.stderr} {
 					steers := "\x1b\x07\x7f\u009b\u202e\u2066\u200b"
-					if format == "yaml" || format == "kustomize" {
-						steers = "\x1b\x07\x7f\u009b" // in YAML the others may stand as they are
+					if format == "kustomize" {
+						steers = "\x1b\x07\x7f\u009b" // in a file for Git the others may stand as they are
 					}
 					if at := strings.IndexAny(out, steers); at >= 0 {
 						t.Errorf("%s steers who reads it: %q", name, out[max(0, at-60):min(len(out), at+60)])
