@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"golang.org/x/sync/errgroup"
+	"golang.org/x/sync/semaphore"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -66,11 +67,13 @@ func (l Live) Load(ctx context.Context, needs []Kind) (*Snapshot, error) {
 	if err != nil {
 		return nil, err
 	}
+	probed := reader.probeAll(ctx, needs)
 	reader.readAll(ctx, withProbeNeeds(needs))
 	if slices.Contains(needs, PodTemplates) {
-		reader.snapshot.coverage[PodTemplates] = reader.readTemplates(ctx)
+		coverage := reader.readTemplates(ctx)
+		reader.cover(PodTemplates, coverage)
 	}
-	reader.probeAll(ctx, needs)
+	probed()
 	if err := reader.anyRead(); err != nil {
 		return nil, err
 	}
@@ -85,6 +88,9 @@ type reader struct {
 	snapshot *Snapshot
 	client   *rest.RESTClient
 	progress func(Kind, int)
+
+	requests *semaphore.Weighted    // those in flight
+	listed   map[Kind]chan struct{} // closed when the kind's LIST has ended
 
 	discovered chan struct{} // closed when served and discoveryErr are set
 	served     map[schema.GroupResource]schema.GroupVersionResource
@@ -125,6 +131,8 @@ func (l Live) connect(ctx context.Context) (*reader, error) {
 	r := &reader{
 		client:     client,
 		progress:   l.Progress,
+		requests:   semaphore.NewWeighted(atOnce),
+		listed:     map[Kind]chan struct{}{},
 		discovered: make(chan struct{}),
 		shared:     shared,
 		snapshot: &Snapshot{
@@ -144,11 +152,30 @@ func (l Live) connect(ctx context.Context) (*reader, error) {
 	if version != nil {
 		r.snapshot.Origin.Version = version.GitVersion
 	}
+	for _, reading := range readings() {
+		r.listed[reading.kind] = make(chan struct{})
+	}
 	go func() {
 		defer close(r.discovered)
 		r.discover(ctx, discoverer)
 	}()
 	return r, nil
+}
+
+// enter waits until one more request may be in flight; leave is called when its
+// answer has been read.
+func (r *reader) enter(ctx context.Context) (leave func(), err error) {
+	if err := r.requests.Acquire(ctx, 1); err != nil {
+		return nil, err
+	}
+	return sync.OnceFunc(func() { r.requests.Release(1) }), nil
+}
+
+// cover notes how the read of a kind ended.
+func (r *reader) cover(kind Kind, coverage Coverage) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.snapshot.coverage[kind] = coverage
 }
 
 // readableTypes are the types that any reading decodes.
@@ -165,6 +192,12 @@ func readableTypes() *runtime.Scheme {
 // discover asks what the server serves, in the two requests of aggregated
 // discovery. Groups that do not answer are noted and cost nothing else.
 func (r *reader) discover(ctx context.Context, discoverer *discovery.DiscoveryClient) {
+	leave, err := r.enter(ctx)
+	if err != nil {
+		r.failure = err
+		return
+	}
+	defer leave()
 	groups, resources, failed, err := discoverer.GroupsAndMaybeResourcesWithContext(ctx)
 	if err != nil {
 		r.failure = err
@@ -193,17 +226,16 @@ func (r *reader) discover(ctx context.Context, discoverer *discovery.DiscoveryCl
 	slices.SortFunc(r.snapshot.Origin.Unserved, func(a, b Unserved) int { return strings.Compare(a.GroupVersion, b.GroupVersion) })
 }
 
-// readAll reads the needed kinds, at most atOnce together.
+// readAll reads the needed kinds, at most atOnce together, and tells the probes
+// of each that it is there.
 func (r *reader) readAll(ctx context.Context, needs []Kind) {
 	var group errgroup.Group
 	group.SetLimit(atOnce)
 	for _, reading := range readings() {
 		if slices.Contains(needs, reading.kind) && !comesWithData(needs, reading.kind) {
 			group.Go(func() error {
-				coverage := r.read(ctx, reading)
-				r.mu.Lock()
-				defer r.mu.Unlock()
-				r.snapshot.coverage[reading.kind] = coverage
+				r.cover(reading.kind, r.read(ctx, reading))
+				close(r.listed[reading.kind])
 				return nil // a kind that fails does not end the others
 			})
 		}
@@ -295,6 +327,11 @@ func (r *reader) findServed(ctx context.Context, resource schema.GroupResource) 
 
 // page requests one page of a kind.
 func (r *reader) page(ctx context.Context, reading reading, options metav1.ListOptions) (runtime.Object, error) {
+	leave, err := r.enter(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer leave()
 	request := r.client.Get().
 		AbsPath(reading.path(r.snapshot.Origin.Namespace)...).
 		VersionedParams(&options, metav1.ParameterCodec)

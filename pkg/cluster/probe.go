@@ -8,11 +8,13 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"sync"
 
 	"golang.org/x/sync/errgroup"
 	rbacv1 "k8s.io/api/rbac/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/client-go/rest"
 )
 
 // The reads beyond LISTs. Each is made only when a practice needs it, ends
@@ -62,46 +64,66 @@ func withProbeNeeds(needs []Kind) []Kind {
 	return needs
 }
 
-// probeAll makes the needed probes, once the LISTs that they need are there.
-func (r *reader) probeAll(ctx context.Context, needs []Kind) {
-	var group errgroup.Group
-	group.SetLimit(atOnce)
+// probeAll begins the needed probes, each once the LISTs that it needs are there;
+// wait returns when all have ended.
+func (r *reader) probeAll(ctx context.Context, needs []Kind) (wait func()) {
+	var group sync.WaitGroup
 	for _, p := range probes() {
 		if !slices.Contains(needs, p.kind) {
 			continue
 		}
-		group.Go(func() error {
+		group.Go(func() {
+			for _, kind := range p.needs {
+				<-r.listed[kind]
+			}
 			coverage := Coverage{Kind: p.kind, State: Read, Allow: told(p.allow)}
 			if err := p.read(ctx, r, &coverage); err != nil {
 				coverage = coverage.ended(err)
 			}
-			r.mu.Lock()
-			defer r.mu.Unlock()
-			r.snapshot.coverage[p.kind] = coverage
-			return nil // a probe that fails does not end the others
+			r.cover(p.kind, coverage)
 		})
 	}
-	_ = group.Wait()
+	return group.Wait
 }
 
 // errTooLarge says that an answer was larger than anything expected of it.
 var errTooLarge = errors.New("the answer is too large")
 
-// get opens a path for reading, no more than limit bytes of it.
-func (r *reader) get(ctx context.Context, limit int64, path string) (io.ReadCloser, error) {
-	body, err := r.client.Get().AbsPath(path).SetHeader("Accept", "*/*").Stream(ctx)
+// open sends a request and opens its answer, no more than limit bytes of it. Until
+// it is closed the request counts as in flight.
+func (r *reader) open(ctx context.Context, limit int64, request *rest.Request) (io.ReadCloser, error) {
+	leave, err := r.enter(ctx)
 	if err != nil {
 		return nil, err
 	}
-	return struct {
-		io.Reader
-		io.Closer
-	}{&limitedReader{body, limit}, body}, nil
+	body, err := request.Stream(ctx)
+	if err != nil {
+		leave()
+		return nil, err
+	}
+	return &openAnswer{limitedReader{body, limit}, body, leave}, nil
 }
 
-// getAll reads a path whole.
-func (r *reader) getAll(ctx context.Context, limit int64, path string) ([]byte, error) {
-	body, err := r.get(ctx, limit, path)
+// openAnswer is an answer that is being read.
+type openAnswer struct {
+	limitedReader
+	body  io.Closer
+	leave func()
+}
+
+func (a *openAnswer) Close() error {
+	defer a.leave()
+	return a.body.Close()
+}
+
+// path asks for what is no object.
+func (r *reader) path(path string) *rest.Request {
+	return r.client.Get().AbsPath(path).SetHeader("Accept", "*/*")
+}
+
+// readAnswer reads an answer whole.
+func (r *reader) readAnswer(ctx context.Context, limit int64, request *rest.Request) ([]byte, error) {
+	body, err := r.open(ctx, limit, request)
 	if err != nil {
 		return nil, err
 	}
@@ -138,7 +160,7 @@ func (r *reader) eachNode(ctx context.Context, nodes []string, path string, cove
 	bodies := make([][]byte, len(nodes))
 	for i, node := range nodes {
 		group.Go(func() error {
-			bodies[i], failed[i] = r.getAll(ctx, largest, "/api/v1/nodes/"+node+"/proxy/"+path)
+			bodies[i], failed[i] = r.readAnswer(ctx, largest, r.path("/api/v1/nodes/"+node+"/proxy/"+path))
 			return nil
 		})
 	}
@@ -167,6 +189,11 @@ func (r *reader) eachNode(ctx context.Context, nodes []string, path string, cove
 // the whole answer a 500, whose body is what is wanted.
 func readServerHealth(ctx context.Context, r *reader, coverage *Coverage) error {
 	const largest = 1 << 20
+	leave, err := r.enter(ctx)
+	if err != nil {
+		return err
+	}
+	defer leave()
 	url := r.client.Get().AbsPath("/readyz").Param("verbose", "").URL().String()
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {

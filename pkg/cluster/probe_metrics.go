@@ -53,7 +53,7 @@ const (
 // readServerMetrics reads /metrics line by line and parses the few families
 // that matter, so that the rest costs nothing but its bytes.
 func readServerMetrics(ctx context.Context, r *reader, coverage *Coverage) error {
-	body, err := r.get(ctx, largestMetrics, "/metrics")
+	body, err := r.open(ctx, largestMetrics, r.path("/metrics"))
 	if err != nil {
 		return err
 	}

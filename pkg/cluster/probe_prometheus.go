@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"math"
 	"net/url"
 	"regexp"
@@ -214,12 +213,7 @@ func (r *reader) askPrometheus(ctx context.Context, kind Kind, coverage *Coverag
 		for i := 0; i+1 < len(parameters); i += 2 {
 			request = request.Param(parameters[i], parameters[i+1])
 		}
-		body, err := request.Stream(ctx)
-		if err != nil {
-			return nil, err
-		}
-		defer func() { _ = body.Close() }() // it was only read
-		return io.ReadAll(&limitedReader{body, largestAnswer})
+		return r.readAnswer(ctx, largestAnswer, request)
 	}
 	if kind == PrometheusLoadedRules {
 		body, err := ask("rules", "exclude_alerts", "true")

@@ -8,6 +8,8 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -138,6 +140,40 @@ func TestAProbeThatFailsIsToldAndEndsNothing(t *testing.T) {
 				}
 			})
 		}
+	}
+}
+
+// TestNoMoreThanTenRequestsAreInFlight answers no kubelet before more than that
+// have been asked, or it is plain that they will not be.
+func TestNoMoreThanTenRequestsAreInFlight(t *testing.T) {
+	server := newFakeServer(t)
+	withNodes(server, 30)
+	var inFlight, most atomic.Int64
+	tooMany := make(chan struct{})
+	var once sync.Once
+	for i := range 30 {
+		for _, path := range []string{"stats/summary", "configz", "metrics"} {
+			server.faults[fmt.Sprintf("/api/v1/nodes/n%d/proxy/%s", i+1, path)] = func(w http.ResponseWriter, _ *http.Request) {
+				now := inFlight.Add(1)
+				defer inFlight.Add(-1)
+				for old := most.Load(); now > old && !most.CompareAndSwap(old, now); old = most.Load() {
+				}
+				if now > atOnce {
+					once.Do(func() { close(tooMany) })
+				}
+				select {
+				case <-tooMany:
+				case <-time.After(50 * time.Millisecond):
+				}
+				fmt.Fprint(w, "{}")
+			}
+		}
+	}
+	if _, err := server.live().Load(t.Context(), []Kind{Pods, KubeletStats, KubeletConfigs, KubeletTTLs}); err != nil {
+		t.Fatal(err)
+	}
+	if n := most.Load(); n != atOnce {
+		t.Errorf("%d requests were in flight, and %d are due", n, atOnce)
 	}
 }
 
