@@ -70,8 +70,7 @@ func (l Live) Load(ctx context.Context, needs []Kind) (*Snapshot, error) {
 	probed := reader.probeAll(ctx, needs)
 	reader.readAll(ctx, withProbeNeeds(needs))
 	if slices.Contains(needs, PodTemplates) {
-		coverage := reader.readTemplates(ctx)
-		reader.cover(PodTemplates, coverage)
+		reader.cover(PodTemplates, reader.readTemplates(ctx))
 	}
 	probed()
 	if err := reader.anyRead(); err != nil {
@@ -169,6 +168,13 @@ func (r *reader) enter(ctx context.Context) (leave func(), err error) {
 		return nil, err
 	}
 	return sync.OnceFunc(func() { r.requests.Release(1) }), nil
+}
+
+// coverage tells how the read of a kind ended, while others may still go on.
+func (r *reader) coverage(kind Kind) Coverage {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.snapshot.Coverage(kind)
 }
 
 // cover notes how the read of a kind ended.

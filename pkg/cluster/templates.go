@@ -124,11 +124,11 @@ func (r *reader) servesCustom() bool {
 // template. Where the definitions could not be read, these are the known ones,
 // and gap says what is missing.
 func (r *reader) templateKinds(ctx context.Context) (kinds []schema.GroupResource, gap Coverage) {
-	definitions := r.snapshot.Coverage(Definitions)
+	definitions := r.coverage(Definitions)
 	if definitions.State == Unasked {
 		at := slices.IndexFunc(readings(), func(reading reading) bool { return reading.kind == Definitions })
 		definitions = r.read(ctx, readings()[at])
-		r.snapshot.coverage[Definitions] = definitions
+		r.cover(Definitions, definitions)
 	}
 	if definitions.State != Read {
 		gap = definitions
@@ -156,7 +156,7 @@ func (r *reader) readTemplate(ctx context.Context, resource schema.GroupResource
 	kind := Kind(resource.String())
 	var objects []*unstructured.Unstructured
 	for _, reading := range readings() {
-		if reading.kind == kind && reading.form == untyped && r.snapshot.WasRead(kind) {
+		if reading.kind == kind && reading.form == untyped && r.coverage(kind).State == Read {
 			reading.each(r.snapshot, func(obj metav1.Object) {
 				if object, ok := obj.(*unstructured.Unstructured); ok {
 					objects = append(objects, object)
