@@ -308,10 +308,13 @@ func (s *Snapshot) Selected(namespace string, selector *metav1.LabelSelector) []
 	return selected
 }
 
-// indexMeta is the metadata of all objects.
+// indexMeta is the metadata of all objects that something can be said of.
 func (s *Snapshot) indexMeta() map[Ref]metav1.Object {
 	all := map[Ref]metav1.Object{}
 	for _, reading := range readings() {
+		if reading.kind == PodMetrics {
+			continue // told of the pod
+		}
 		reading.each(s, func(obj metav1.Object) {
 			ref := reading.ref(obj)
 			if object, ok := obj.(*unstructured.Unstructured); ok {

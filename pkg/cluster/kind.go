@@ -185,7 +185,7 @@ func readings() []reading {
 		typed(LimitRanges, "v1", "LimitRange", func(s *Snapshot) *[]*corev1.LimitRange { return &s.LimitRanges }),
 		typed(NodeMetrics, "v1beta1", "NodeMetrics", func(s *Snapshot) *[]*metricsv1beta1.NodeMetrics { return &s.NodeMetrics }).ofCluster(),
 		typed(Events, "v1", "Event", func(s *Snapshot) *[]*corev1.Event { return &s.Events }).where("type=" + corev1.EventTypeWarning),
-		typed(PodMetrics, "v1beta1", "PodMetrics", func(s *Snapshot) *[]*metricsv1beta1.PodMetrics { return &s.PodMetrics }),
+		podUsages(),
 		typed(ConfigMapData, "v1", "ConfigMap", func(s *Snapshot) *[]*corev1.ConfigMap { return &s.ConfigMapData }),
 		typed(PriorityClasses, "v1", "PriorityClass", func(s *Snapshot) *[]*schedulingv1.PriorityClass { return &s.PriorityClasses }).ofCluster(),
 		typed(ValidatingWebhooks, "v1", "ValidatingWebhookConfiguration", func(s *Snapshot) *[]*admissionregistrationv1.ValidatingWebhookConfiguration {

@@ -5,7 +5,6 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
-	metricsv1beta1 "k8s.io/metrics/pkg/apis/metrics/v1beta1"
 )
 
 // key names an object of a known kind.
@@ -18,10 +17,10 @@ type lookups struct {
 	volumes   func() map[string]*corev1.PersistentVolume
 	endpoints func() map[key][]*discoveryv1.EndpointSlice
 
-	accounts   func() map[key]*corev1.ServiceAccount
-	podMetrics func() map[key]*metricsv1beta1.PodMetrics
-	reserved   func() map[string]Reserved
-	owners     func() map[*corev1.Pod]*Workload
+	accounts  func() map[key]*corev1.ServiceAccount
+	podUsages func() map[key]*PodUsage
+	reserved  func() map[string]Reserved
+	owners    func() map[*corev1.Pod]*Workload
 }
 
 func (s *Snapshot) newLookups() lookups {
@@ -46,8 +45,8 @@ func (s *Snapshot) newLookups() lookups {
 		accounts: sync.OnceValue(func() map[key]*corev1.ServiceAccount {
 			return byKey(s.ServiceAccounts, func(o *corev1.ServiceAccount) key { return key{o.Namespace, o.Name} })
 		}),
-		podMetrics: sync.OnceValue(func() map[key]*metricsv1beta1.PodMetrics {
-			return byKey(s.PodMetrics, func(o *metricsv1beta1.PodMetrics) key { return key{o.Namespace, o.Name} })
+		podUsages: sync.OnceValue(func() map[key]*PodUsage {
+			return byKey(s.PodUsages, func(u *PodUsage) key { return key{u.Namespace, u.Pod} })
 		}),
 		reserved: sync.OnceValue(s.indexReserved),
 		owners: sync.OnceValue(func() map[*corev1.Pod]*Workload {
@@ -82,12 +81,6 @@ func (s *Snapshot) ServiceAccount(namespace, name string) *corev1.ServiceAccount
 
 // WorkloadOf is the Workload that runs a pod of the Snapshot.
 func (s *Snapshot) WorkloadOf(pod *corev1.Pod) *Workload { return s.owners()[pod] }
-
-// MetricsOf is what the resource metrics API last saw a pod use; nil when it
-// has no sample of it.
-func (s *Snapshot) MetricsOf(pod *corev1.Pod) *metricsv1beta1.PodMetrics {
-	return s.podMetrics()[key{pod.Namespace, pod.Name}]
-}
 
 // Claim finds a PersistentVolumeClaim by name; nil when there is none.
 func (s *Snapshot) Claim(namespace, name string) *corev1.PersistentVolumeClaim {

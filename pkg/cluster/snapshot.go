@@ -62,7 +62,7 @@ type Snapshot struct {
 
 	ConfigMapData      []*corev1.ConfigMap
 	MutatingWebhooks   []*admissionregistrationv1.MutatingWebhookConfiguration
-	PodMetrics         []*metricsv1beta1.PodMetrics
+	PodUsages          []*PodUsage // of PodMetrics
 	PriorityClasses    []*schedulingv1.PriorityClass
 	ValidatingWebhooks []*admissionregistrationv1.ValidatingWebhookConfiguration
 

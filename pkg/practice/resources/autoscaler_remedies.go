@@ -35,7 +35,7 @@ func createAutoscaler(s *cluster.Snapshot, w *cluster.Workload, _ practice.Findi
 	case taken >= 0:
 		target := s.Autoscalers[taken].Spec.ScaleTargetRef
 		return practice.Refuse("HorizontalPodAutoscaler %s is there already and scales %s %s: mend that first", ref.Name, target.Kind, target.Name)
-	case s.Origin.Live && s.Coverage(cluster.PodMetrics).State == cluster.Absent && len(s.PodMetrics) == 0 && s.Origin.Server != "":
+	case s.Origin.Live && s.Coverage(cluster.PodMetrics).State == cluster.Absent && len(s.PodUsages) == 0 && s.Origin.Server != "":
 		return practice.Refuse("%s, and an autoscaler without it does nothing", whyNoMetrics(s))
 	case s.Origin.Live && w.ReplicasBy != "":
 		return practice.Refuse("%s sets spec.replicas, and would undo the autoscaler's choice with each deployment: write both into the manifest (harden -f, or --out)", w.ReplicasBy)

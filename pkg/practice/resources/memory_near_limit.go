@@ -67,7 +67,7 @@ func fullest(w *cluster.Workload, c containerSamples, near float64) []practice.F
 		if !limited || limit.IsZero() {
 			continue
 		}
-		if part := 100 * number(one.used[corev1.ResourceMemory]) / number(limit); part > share {
+		if part := 100 * one.used.Memory / number(limit); part > share {
 			worst, share = one, part
 		}
 	}
@@ -79,7 +79,7 @@ func fullest(w *cluster.Workload, c containerSamples, near float64) []practice.F
 		path = c.path + ".resources.limits.memory"
 	}
 	return []practice.Finding{practice.On(w.Owner, path, "container %q uses %s of its memory limit of %s (%.0f %%) in pod %s%s, by one sample",
-		c.name, amount(corev1.ResourceMemory, number(worst.used[corev1.ResourceMemory])),
+		c.name, amount(corev1.ResourceMemory, worst.used.Memory),
 		amount(corev1.ResourceMemory, number(worst.container.Resources.Limits[corev1.ResourceMemory])), share, worst.pod.Name, fullestOf(len(c.samples)))}
 }
 
@@ -88,8 +88,8 @@ func fullestPod(s *cluster.Snapshot, w *cluster.Workload, near float64) []practi
 	var name string
 	var used, limit float64
 	for _, pod := range w.Pods {
-		metrics := s.MetricsOf(pod)
-		if metrics == nil || pod.Spec.Resources == nil {
+		usage := s.UsageOf(pod)
+		if usage == nil || pod.Spec.Resources == nil {
 			continue
 		}
 		whole, limited := pod.Spec.Resources.Limits[corev1.ResourceMemory]
@@ -97,8 +97,8 @@ func fullestPod(s *cluster.Snapshot, w *cluster.Workload, near float64) []practi
 			continue
 		}
 		sum := 0.0
-		for _, c := range metrics.Containers {
-			sum += number(c.Usage[corev1.ResourceMemory])
+		for _, c := range usage.Containers {
+			sum += c.Memory
 		}
 		if limit == 0 || sum/number(whole) > used/limit {
 			name, used, limit = pod.Name, sum, number(whole)

@@ -14,7 +14,7 @@ import (
 type sample struct {
 	pod       *corev1.Pod
 	container *corev1.Container
-	used      corev1.ResourceList
+	used      cluster.ContainerUsage
 }
 
 // containerSamples are the samples of one container over a Workload's pods.
@@ -29,21 +29,21 @@ type containerSamples struct {
 func sampled(s *cluster.Snapshot, w *cluster.Workload, warm time.Duration) []containerSamples {
 	var all []containerSamples
 	for _, pod := range w.Pods {
-		metrics := s.MetricsOf(pod)
-		if metrics == nil || pod.Status.Phase != corev1.PodRunning || pod.Status.StartTime == nil || s.Time.Sub(pod.Status.StartTime.Time) < warm {
+		usage := s.UsageOf(pod)
+		if usage == nil || pod.Status.Phase != corev1.PodRunning || pod.Status.StartTime == nil || s.Time.Sub(pod.Status.StartTime.Time) < warm {
 			continue
 		}
-		for _, m := range metrics.Containers {
-			container := containerOf(pod, m.Name)
-			if container == nil || cluster.IsInjected(&pod.ObjectMeta, m.Name) {
+		for _, used := range usage.Containers {
+			container := containerOf(pod, used.Name)
+			if container == nil || cluster.IsInjected(&pod.ObjectMeta, used.Name) {
 				continue
 			}
-			at := slices.IndexFunc(all, func(c containerSamples) bool { return c.name == m.Name })
+			at := slices.IndexFunc(all, func(c containerSamples) bool { return c.name == used.Name })
 			if at < 0 {
 				at = len(all)
-				all = append(all, containerSamples{name: m.Name, path: pathOf(w, m.Name)})
+				all = append(all, containerSamples{name: used.Name, path: pathOf(w, used.Name)})
 			}
-			all[at].samples = append(all[at].samples, sample{pod, container, m.Usage})
+			all[at].samples = append(all[at].samples, sample{pod, container, used})
 		}
 	}
 	return all
@@ -84,7 +84,7 @@ func (c containerSamples) against(name corev1.ResourceName) needed {
 		if request, ok := one.container.Resources.Requests[name]; ok && !request.IsZero() {
 			n.pods++
 			n.requested += number(request)
-			n.used += number(one.used[name])
+			n.used += one.used.Of(name)
 		}
 	}
 	return n

@@ -29,7 +29,7 @@ func usedBy(s *cluster.Snapshot, c cluster.Container, name corev1.ResourceName) 
 		}
 		known.pods = len(samples.samples)
 		for _, one := range samples.samples {
-			known.now = max(known.now, number(one.used[name]))
+			known.now = max(known.now, one.used.Of(name))
 		}
 	}
 	known.peak = known.now
