@@ -1,10 +1,12 @@
 package cluster
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"net/url"
 	"slices"
@@ -21,6 +23,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/runtime/serializer"
+	utilnet "k8s.io/apimachinery/pkg/util/net"
 	"k8s.io/client-go/discovery"
 	clientscheme "k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/client-go/rest"
@@ -95,7 +98,7 @@ type reader struct {
 	served     map[schema.GroupResource]schema.GroupVersionResource
 	failure    error
 
-	shared  *sharer
+	pages   *pages
 	changes *changes // nil where nobody asked
 
 	mu sync.Mutex // guards snapshot.coverage
@@ -104,13 +107,13 @@ type reader struct {
 // connect makes the one request that tells whether there is a server at all,
 // so that a dead one costs one attempt and not one a kind.
 func (l Live) connect(ctx context.Context) (*reader, error) {
-	shared := newSharer()
+	codecs := serializer.NewCodecFactory(readableTypes()).WithoutConversion()
 	config := rest.CopyConfig(l.Config)
 	config.QPS = -1
 	config.ContentConfig = rest.ContentConfig{
 		ContentType:          runtime.ContentTypeProtobuf,
 		AcceptContentTypes:   anyObject,
-		NegotiatedSerializer: serializers{serializer.NewCodecFactory(readableTypes()).WithoutConversion(), shared},
+		NegotiatedSerializer: codecs,
 	}
 	seen := &observer{}
 	config.Wrap(seen.wrap)
@@ -133,7 +136,7 @@ func (l Live) connect(ctx context.Context) (*reader, error) {
 		requests:   semaphore.NewWeighted(atOnce),
 		listed:     map[Kind]chan struct{}{},
 		discovered: make(chan struct{}),
-		shared:     shared,
+		pages:      &pages{types: codecs.SupportedMediaTypes(), shared: newSharer()},
 		snapshot: &Snapshot{
 			Origin: Origin{
 				Live: true, Context: l.Context, Server: config.Host, Namespace: l.Namespace,
@@ -269,8 +272,9 @@ func (r *reader) read(ctx context.Context, reading reading) Coverage {
 		}
 	}
 	options := metav1.ListOptions{Limit: pageSize, FieldSelector: reading.selectorIn(r.snapshot.Origin.Namespace)}
+	var buffer bytes.Buffer // of one page after another
 	for {
-		list, err := r.page(ctx, reading, options)
+		list, err := r.page(ctx, reading, options, &buffer)
 		if token := continueAfterExpiry(err); token != "" && options.Continue != token {
 			options.Continue = token
 			continue
@@ -288,7 +292,7 @@ func (r *reader) read(ctx context.Context, reading reading) Coverage {
 			}
 			if reading.kind != Pods { // their pages come so
 				trim(obj)
-				r.shared.share(obj)
+				r.pages.shared.share(obj)
 			}
 			reading.keep(r.snapshot, obj)
 			coverage.Objects++
@@ -331,47 +335,59 @@ func (r *reader) findServed(ctx context.Context, resource schema.GroupResource) 
 	return schema.GroupVersionResource{}, errAbsent
 }
 
-// page requests one page of a kind.
-func (r *reader) page(ctx context.Context, reading reading, options metav1.ListOptions) (runtime.Object, error) {
-	leave, err := r.enter(ctx)
-	if err != nil {
-		return nil, err
-	}
-	defer leave()
-	request := r.client.Get().
-		AbsPath(reading.path(r.snapshot.Origin.Namespace)...).
-		VersionedParams(&options, metav1.ParameterCodec)
+// page requests one page of a kind and reads it into the buffer.
+func (r *reader) page(ctx context.Context, reading reading, options metav1.ListOptions, buffer *bytes.Buffer) (runtime.Object, error) {
+	accept := anyObject
 	switch reading.form {
 	case metadata, untypedMD:
-		return request.SetHeader("Accept", anyMetadata).Do(ctx).Get()
+		accept = anyMetadata
+	case untyped, chosen:
+		accept = runtime.ContentTypeJSON
+	}
+	request := r.client.Get().
+		AbsPath(reading.path(r.snapshot.Origin.Namespace)...).
+		VersionedParams(&options, metav1.ParameterCodec).
+		SetHeader("Accept", accept)
+	if err := r.readInto(ctx, request, buffer); err != nil {
+		return nil, err
+	}
+	switch reading.form {
 	case untyped:
-		raw, err := rawJSON(ctx, request)
-		if err != nil {
-			return nil, err
-		}
 		list := &unstructured.UnstructuredList{}
-		return list, list.UnmarshalJSON(raw)
+		return list, list.UnmarshalJSON(buffer.Bytes())
 	case chosen:
-		raw, err := rawJSON(ctx, request)
-		if err != nil {
-			return nil, err
-		}
 		list := reading.emptyList()
-		return list, json.Unmarshal(raw, list)
+		return list, json.Unmarshal(buffer.Bytes(), list)
 	default:
-		return request.Do(ctx).Get()
+		return r.pages.decode(buffer.Bytes())
 	}
 }
 
-// rawJSON is an answer as it came. Of one that is an error, Raw alone would drop
-// what the server said.
-func rawJSON(ctx context.Context, request *rest.Request) ([]byte, error) {
-	result := request.SetHeader("Accept", runtime.ContentTypeJSON).Do(ctx)
-	raw, err := result.Raw()
+// tries are how often a request is sent whose connection broke before an answer
+// began, as when an API server restarts.
+const tries = 3
+
+// readInto sends a request and reads its answer.
+func (r *reader) readInto(ctx context.Context, request *rest.Request, buffer *bytes.Buffer) error {
+	leave, err := r.enter(ctx)
 	if err != nil {
-		return nil, result.Error()
+		return err
 	}
-	return raw, nil
+	defer leave()
+	var body io.ReadCloser
+	for range tries {
+		body, err = request.Stream(ctx)
+		if !utilnet.IsConnectionReset(err) && !utilnet.IsProbableEOF(err) {
+			break
+		}
+	}
+	if err != nil {
+		return err
+	}
+	defer func() { _ = body.Close() }() // it was only read
+	buffer.Reset()
+	_, err = buffer.ReadFrom(body)
+	return err
 }
 
 // continueAfterExpiry is the token with which a LIST goes on when its own

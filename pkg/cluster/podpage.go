@@ -11,58 +11,16 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
-	"k8s.io/apimachinery/pkg/runtime/schema"
 )
-
-// serializers decode what the API server answers: pages of pods as podPages do,
-// all else as Kubernetes' own do.
-type serializers struct {
-	runtime.NegotiatedSerializer
-	shared *sharer
-}
-
-// SupportedMediaTypes implements runtime.NegotiatedSerializer.
-func (s serializers) SupportedMediaTypes() []runtime.SerializerInfo {
-	types := slices.Clone(s.NegotiatedSerializer.SupportedMediaTypes())
-	for i := range types {
-		types[i].Serializer = podPages{types[i].Serializer, s.shared}
-	}
-	return types
-}
-
-// podPages decodes pages of pods, which are most of what a large cluster
-// answers, and trims and shares them on the way. The pods of a template differ in
-// few bytes: what they have in common is recognised by its encoding, and decoded
-// once.
-type podPages struct {
-	runtime.Serializer
-	shared *sharer
-}
-
-// Decode implements runtime.Decoder.
-func (p podPages) Decode(data []byte, defaults *schema.GroupVersionKind, into runtime.Object) (runtime.Object, *schema.GroupVersionKind, error) {
-	if into == nil {
-		if list, err := p.decode(data); err == nil {
-			kind := corev1.SchemeGroupVersion.WithKind("PodList")
-			return list, &kind, nil
-		}
-		// The usual decoder knows more forms, and tells what is wrong.
-	}
-	obj, kind, err := p.Serializer.Decode(data, defaults, into)
-	if list, ok := obj.(*corev1.PodList); ok && err == nil {
-		for i := range list.Items {
-			trim(&list.Items[i])
-			p.shared.share(&list.Items[i])
-		}
-	}
-	return obj, kind, err
-}
 
 // errNotPods says that something is no page of pods in protobuf, or an odd one.
 var errNotPods = errors.New("not a page of pods")
 
-// decode decodes a page of pods in protobuf.
-func (p podPages) decode(data []byte) (*corev1.PodList, error) {
+// decodePods decodes a page of pods in protobuf, and trims and shares them on the
+// way. Pods are most of what a large cluster answers, and those of a template
+// differ in few bytes: what they have in common is recognised by its encoding, and
+// decoded once. The numbers of fields are those of Kubernetes' generated.proto.
+func (s *sharer) decodePods(data []byte) (*corev1.PodList, error) {
 	page, err := unwrapPods(data)
 	if err != nil {
 		return nil, err
@@ -81,7 +39,7 @@ func (p podPages) decode(data []byte) (*corev1.PodList, error) {
 	}
 	list.Items = slices.Grow(list.Items, len(items))[:len(items)] // nil where there are none
 	for i, item := range items {
-		if err := p.shared.decodePod(item, &list.Items[i]); err != nil {
+		if err := s.decodePod(item, &list.Items[i]); err != nil {
 			return nil, err
 		}
 	}
@@ -91,7 +49,7 @@ func (p podPages) decode(data []byte) (*corev1.PodList, error) {
 // unwrapPods takes a PodList out of the envelope that says what it is
 // (k8s.io/apimachinery/pkg/runtime, Unknown).
 func unwrapPods(data []byte) ([]byte, error) {
-	envelope, ok := bytes.CutPrefix(data, []byte("k8s\x00"))
+	envelope, ok := bytes.CutPrefix(data, []byte(protobufMagic))
 	if !ok {
 		return nil, errNotPods
 	}

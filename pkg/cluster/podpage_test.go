@@ -27,7 +27,7 @@ func TestAPageOfPodsIsWhatKubernetesDecodes(t *testing.T) {
 			list.Items = append(list.Items, replicas(random, 3)...)
 		}
 		page := encode(t, list)
-		got, err := podPages{shared: newSharer()}.decode(page)
+		got, err := newSharer().decodePods(page)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -42,7 +42,7 @@ func TestPodsOfAPageShareWhatTheyHaveInCommon(t *testing.T) {
 	for i := range pods { // as a controller makes them
 		pods[i].OwnerReferences = []metav1.OwnerReference{{Kind: "ReplicaSet", Name: "web", UID: "rs"}}
 	}
-	list, err := podPages{shared: newSharer()}.decode(encode(t, &corev1.PodList{Items: pods}))
+	list, err := newSharer().decodePods(encode(t, &corev1.PodList{Items: pods}))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -66,8 +66,7 @@ func TestAPageOfPodsInJSON(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	info, _ := runtime.SerializerInfoForMediaType(serializers{codecs.WithoutConversion(), newSharer()}.SupportedMediaTypes(), runtime.ContentTypeJSON)
-	obj, _, err := info.Serializer.Decode(text, nil, nil)
+	obj, err := (&pages{types: codecs.SupportedMediaTypes(), shared: newSharer()}).decode(text)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -99,7 +98,7 @@ func TestAPodOfAKnownTemplateIsReadWithFewAllocations(t *testing.T) {
 	}
 	allocations := func(page []byte) float64 {
 		return testing.AllocsPerRun(10, func() {
-			if _, err := (podPages{shared: newSharer()}).decode(page); err != nil {
+			if _, err := newSharer().decodePods(page); err != nil {
 				t.Fatal(err)
 			}
 		})
@@ -121,7 +120,7 @@ func FuzzPodPage(f *testing.F) {
 	f.Add([]byte("k8s\x00"))
 	f.Add(encode(f, &corev1.Pod{}))
 	f.Fuzz(func(t *testing.T, page []byte) {
-		if got, err := (podPages{shared: newSharer()}).decode(page); err == nil {
+		if got, err := newSharer().decodePods(page); err == nil {
 			if diff := cmp.Diff(byKubernetes(t, kubernetes, page), got); diff != "" {
 				t.Errorf("(- Kubernetes, + we)\n%s", diff)
 			}
@@ -147,7 +146,7 @@ func BenchmarkPodPage(b *testing.B) {
 	b.Run("ours", func(b *testing.B) {
 		b.ReportAllocs()
 		for b.Loop() {
-			if _, err := (podPages{shared: newSharer()}).decode(page); err != nil {
+			if _, err := newSharer().decodePods(page); err != nil {
 				b.Fatal(err)
 			}
 		}
