@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -90,6 +91,10 @@ func newLister(kubeconfig string) (*lister, error) {
 	return &lister{host: config.Host, client: client, types: serializer.NewCodecFactory(scheme).UniversalDeserializer()}, nil
 }
 
+// errNotServed says that the API server does not serve a kind: it has none, at the
+// cost of one request.
+var errNotServed = errors.New("not served")
+
 // list reads all pages of one LIST and counts their objects.
 func (l *lister) list(ctx context.Context, r request) (objects int, err error) {
 	query, err := url.ParseQuery(r.Query)
@@ -99,6 +104,9 @@ func (l *lister) list(ctx context.Context, r request) (objects int, err error) {
 	query.Set("limit", pageSize)
 	for {
 		page, err := l.page(ctx, r.Path+"?"+query.Encode(), r.Accept)
+		if errors.Is(err, errNotServed) {
+			return 0, nil
+		}
 		if err != nil {
 			return 0, fmt.Errorf("%s: %w", r.Path, err)
 		}
@@ -132,6 +140,9 @@ func (l *lister) page(ctx context.Context, path, accept string) (runtime.Object,
 	body, err := io.ReadAll(response.Body)
 	if err != nil {
 		return nil, err
+	}
+	if response.StatusCode == http.StatusNotFound {
+		return nil, errNotServed
 	}
 	if response.StatusCode != http.StatusOK {
 		return nil, fmt.Errorf("%s: %s", response.Status, body[:min(len(body), 200)])
