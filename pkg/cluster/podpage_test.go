@@ -86,7 +86,7 @@ func TestAPodOfAKnownTemplateIsReadWithFewAllocations(t *testing.T) {
 		list := &corev1.PodList{}
 		for i := range pods {
 			pod := replica(fmt.Sprintf("web-%d", i), fmt.Sprintf("node-%d", i), "1.0")
-			pod.ManagedFields = []metav1.ManagedFieldsEntry{{Manager: "kubelet", FieldsV1: &metav1.FieldsV1{Raw: []byte("{}")}}}
+			pod.ManagedFields = []metav1.ManagedFieldsEntry{{Manager: "kubelet", FieldsV1: metav1.NewFieldsV1("{}")}}
 			pod.Status = corev1.PodStatus{
 				Phase: corev1.PodRunning, PodIP: "10.0.0.1", PodIPs: []corev1.PodIP{{IP: "10.0.0.1"}},
 				Conditions:        []corev1.PodCondition{{Type: corev1.PodReady, Status: corev1.ConditionTrue}, {Type: corev1.PodInitialized, Status: corev1.ConditionTrue}},
@@ -199,7 +199,7 @@ func replicas(random *randfill.Filler, n int) []corev1.Pod {
 
 func filler(t testing.TB) *randfill.Filler {
 	t.Helper()
-	return fuzzer.FuzzerFor(metafuzzer.Funcs, rand.NewSource(1), serializer.NewCodecFactory(readableTypes())) //nolint:gosec // the same worlds in each run
+	return fuzzer.FuzzerFor(metafuzzer.Funcs, rand.NewSource(1), serializer.NewCodecFactory(readableTypes()))
 }
 
 func usualProtobuf() runtime.Serializer {

@@ -32,6 +32,7 @@ type bench struct {
 	kubeconfig      string // of a cluster to measure on; "" for a fleet
 	fleet           bool   // whether it measures on a fleet
 	frozen          bool   // whether that is as it was kept: an API server without controllers
+	brief           bool   // whether it leaves out what takes minutes on a large fleet
 }
 
 // run fails when a count is wrong, never because something was slow: times
@@ -120,7 +121,11 @@ func awaitMetrics(ctx context.Context, kubeconfig string, nodes int) error {
 // name is the heading of the result.
 func (b *bench) name() string {
 	if b.fleet {
-		return fmt.Sprintf("%d nodes, %d pods", b.size.Nodes, b.size.Pods)
+		name := fmt.Sprintf("%d nodes, %d pods", b.size.Nodes, b.size.Pods)
+		if b.frozen {
+			name += ", frozen"
+		}
+		return name
 	}
 	return "A cluster of one's own"
 }
@@ -144,13 +149,13 @@ func (b *bench) measure(ctx context.Context) (*result, error) {
 	if r.drain, err = b.drain(ctx, scratch); err != nil {
 		return nil, err
 	}
-	if r.costs, err = b.costs(ctx, scratch, r.drain.planned.Nodes[0].Name); err != nil {
+	if r.costs, err = b.costs(ctx, scratch, r.drain.node); err != nil {
 		return nil, err
 	}
 	if r.other, err = b.others(ctx); err != nil {
 		return nil, err
 	}
-	if b.fleet {
+	if b.fleet && !b.brief {
 		if r.backup, err = b.backup(ctx, scratch); err != nil {
 			return nil, err
 		}

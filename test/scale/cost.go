@@ -24,6 +24,8 @@ type verb struct {
 	args []string
 	// looksAgain verbs read each object that they would write once more.
 	looksAgain bool
+	// takesMinutes verbs do, on thousands of nodes.
+	takesMinutes bool
 }
 
 func verbs(node string) []verb {
@@ -32,8 +34,8 @@ func verbs(node string) []verb {
 		{name: "doctor", args: doctorArgs()},
 		{name: "doctor --now", args: append(doctorArgs(), "--now")},
 		{name: "drain-check of one node", args: append(slices.Clone(drain), node)},
-		{name: "drain-check --all --plan", args: append(slices.Clone(drain), "--all", "--plan")},
-		{name: "harden --dry-run=client", args: []string{"harden", "-A", "--dry-run=client", "-o", "json"}, looksAgain: true},
+		{name: "drain-check --all --plan", args: append(slices.Clone(drain), "--all", "--plan"), takesMinutes: true},
+		{name: "harden --dry-run=client", args: []string{"harden", "-A", "--dry-run=client", "-o", "json"}, looksAgain: true, takesMinutes: true},
 	}
 }
 
@@ -60,6 +62,9 @@ func (b *bench) costs(ctx context.Context, scratch, node string) ([]*cost, error
 	}
 	var all []*cost
 	for _, v := range verbs(node) {
+		if b.brief && v.takesMinutes {
+			continue
+		}
 		c := &cost{name: v.name}
 		server, kubeconfig, err := c.traffic.proxy(b.kubeconfig, scratch)
 		if err != nil {

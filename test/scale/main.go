@@ -85,6 +85,7 @@ func newBenchCommand() *cobra.Command {
 	cmd.Flags().IntVar(&b.runs, "runs", 5, "how often each side runs")
 	cmd.Flags().StringVar(&b.write, "write", "", "write the result into this file too, in Markdown")
 	cmd.Flags().BoolVar(&b.frozen, "frozen", false, "without controllers, scheduler and simulated kubelets, for a fleet that is too large to be kept alive here")
+	cmd.Flags().BoolVar(&b.brief, "brief", false, "without plans, harden and backups, which take minutes each on thousands of nodes")
 	cmd.Flags().StringVar(&b.kubeconfig, "on", "", "measure on the cluster of this kubeconfig instead of a fleet")
 	return cmd
 }

@@ -1,10 +1,8 @@
 package connection
 
 import (
-	"math"
 	"os"
 	"runtime/debug"
-	"sync/atomic"
 
 	"github.com/kubectl-prod/kubectl-prod/pkg/cluster"
 )
@@ -16,32 +14,27 @@ const (
 	// garbage is how much of it there may be before it is collected, in percent
 	// of what is alive: within the limit, memory is cheaper than the collector.
 	garbage = 400
-	// manyPods is where the limit comes too close to what is alive: beyond it
-	// the collector would run all the time, and memory grows with the cluster.
+	// manyPods is where the limit comes too close to what is alive, and the
+	// collector would run all the time: beyond it the limit grows with the pods.
 	manyPods = 25_000
-	// usualGarbage is the runtime's own value.
-	usualGarbage = 100
 )
 
 // memory bounds the memory of a read.
-type memory struct{ lifted atomic.Bool }
+type memory struct{ bounded bool }
 
 // boundMemory sets the limit, unless the environment chooses.
-func boundMemory() *memory {
-	m := &memory{}
-	if os.Getenv("GOMEMLIMIT") == "" && os.Getenv("GOGC") == "" {
+func boundMemory() memory {
+	m := memory{bounded: os.Getenv("GOMEMLIMIT") == "" && os.Getenv("GOGC") == ""}
+	if m.bounded {
 		debug.SetMemoryLimit(memoryLimit)
 		debug.SetGCPercent(garbage)
-	} else {
-		m.lifted.Store(true)
 	}
 	return m
 }
 
-// page lifts the limit for a cluster that is too large for it.
-func (m *memory) page(kind cluster.Kind, objects int) {
-	if kind == cluster.Pods && objects > manyPods && m.lifted.CompareAndSwap(false, true) {
-		debug.SetGCPercent(usualGarbage)
-		debug.SetMemoryLimit(math.MaxInt64)
+// page widens the limit for a cluster that is too large for it.
+func (m memory) page(kind cluster.Kind, objects int) {
+	if m.bounded && kind == cluster.Pods && objects > manyPods {
+		debug.SetMemoryLimit(int64(objects) * (memoryLimit / manyPods))
 	}
 }
