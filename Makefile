@@ -102,8 +102,8 @@ fuzz-keep: ## Keep inputs that the fuzzer found interesting as seeds: the 20 sho
 	done
 
 .PHONY: bench
-bench: build $(CLUSTER) ## Measure every verb on a fleet, against a bare LIST and etcdctl (NODES=100 PODS=2000)
-	go run ./test/scale bench --nodes $(or $(NODES),100) --pods $(or $(PODS),2000)
+bench: build $(CLUSTER) ## Measure every verb on a fleet, against a bare LIST and etcdctl (NODES=100 PODS=2000 ARGS='--frozen --brief')
+	go run ./test/scale bench --nodes $(or $(NODES),100) --pods $(or $(PODS),2000) --write docs/benchmarks.md $(ARGS)
 
 .PHONY: cluster
 cluster: $(CLUSTER) ## Bring up a real Kubernetes for trying things (ARGS=--node for a real kubelet)

@@ -29,13 +29,14 @@ func trials(queue []*victim, nodes int) int {
 	return min(max(mostFiltered/(len(queue)*nodes), fewTrials), manyTrials)
 }
 
-// assign finds a place for each replacement. kubectl evicts pods at the same
-// time, so the scheduler meets their replacements in nearly any order. Where
-// that can matter, several orders are tried; the one that places most is kept,
-// and a pod that only some of them place is marked.
-func (w *world) assign(ctx context.Context, queue []*victim) {
+// assign finds a place for each replacement of what is gone. kubectl evicts pods at
+// the same time, so the scheduler meets their replacements in nearly any order, and
+// before or after the pods that they replace have ended. Where that can matter,
+// several ways are tried; the one that places most is kept, and a pod that only
+// some of them place is marked.
+func (w *world) assign(ctx context.Context, queue, gone []*victim) {
 	slices.SortStableFunc(queue, byArrival)
-	best := w.try(ctx, queue)
+	best := w.try(ctx, queue, nil)
 	if w.scheduler.quick || !orderMatters(queue, best) {
 		keep(queue, best)
 		return
@@ -54,7 +55,7 @@ func (w *world) assign(ctx context.Context, queue []*victim) {
 		w.undo(ctx, queue, current)
 		order := reorder(queue, trial)
 		w.scheduler.random = rand.New(rand.NewPCG(uint64(trial), 1)) //nolint:gosec // breaks ties, as the scheduler does
-		current = w.try(ctx, order)
+		current = w.try(ctx, order, stillThere(gone, trial))
 		note(current)
 		if misses(current) < misses(best) {
 			best, bestOrder, bestRandom = current, order, trial
@@ -65,7 +66,7 @@ func (w *world) assign(ctx context.Context, queue []*victim) {
 	if bestRandom > 0 {
 		w.scheduler.random = rand.New(rand.NewPCG(uint64(bestRandom), 1)) //nolint:gosec // as in that trial
 	}
-	keep(queue, w.try(ctx, bestOrder))
+	keep(queue, w.try(ctx, bestOrder, stillThere(gone, bestRandom)))
 	w.scheduler.random = nil
 	for _, v := range queue {
 		v.report.DependsOnOrder = placedIn[v] > 0 && placedIn[v] < trials
@@ -78,12 +79,29 @@ func keep(queue []*victim, found map[*victim]placed) {
 	}
 }
 
-// try places all in the given order. Those that find nothing are tried once
-// more at the end, as the scheduler does when something changed.
-func (w *world) try(ctx context.Context, order []*victim) map[*victim]placed {
+// stillThere are the evicted pods that a trial takes to end only after others were
+// scheduled: all of them, in every other two trials.
+func stillThere(gone []*victim, trial int) []*victim {
+	if trial%4 < 2 {
+		return nil
+	}
+	return gone
+}
+
+// try places all in the given order, while some evicted pods still end. Those
+// that find nothing are tried once more when these are gone, as the scheduler does
+// when something changed.
+func (w *world) try(ctx context.Context, order, ending []*victim) map[*victim]placed {
 	found := map[*victim]placed{}
+	var there []*corev1.Pod
+	for _, v := range ending {
+		there = append(there, w.scheduler.end(v.pod))
+	}
 	for _, v := range order {
 		found[v] = w.place(ctx, v.successor)
+	}
+	for _, pod := range there {
+		w.scheduler.remove(pod)
 	}
 	for _, v := range order {
 		if found[v].reason != "" && misses(found) < len(order) {

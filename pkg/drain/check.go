@@ -126,7 +126,7 @@ func (w *world) workloadOf(pod *corev1.Pod) *cluster.Workload {
 // settle gives the pods that wait for a node now the nodes that they fit: they
 // were there first.
 func (w *world) settle(ctx context.Context) {
-	w.assign(ctx, slices.Clone(w.unsettled()))
+	w.assign(ctx, slices.Clone(w.unsettled()), nil)
 	for _, v := range w.unsettled() {
 		w.arrive(ctx, v)
 	}
@@ -276,7 +276,7 @@ func (w *world) replace(ctx context.Context, gone []*victim) {
 			queue = append(queue, v)
 		}
 	}
-	w.assign(ctx, queue)
+	w.assign(ctx, queue, gone)
 	for _, v := range queue {
 		w.arrive(ctx, v)
 	}

@@ -272,3 +272,20 @@ func TestARareOrderIsTold(t *testing.T) {
 		t.Error("no pod is said to depend on the order")
 	}
 }
+
+// TestAPodThatStillEndsMayDecideWhereOthersGo has one pod that wants to be in the
+// zone of its like. While its predecessor ends in zone a, that is n3, which is then
+// too full for the other; once it is gone, the emptier n2.
+func TestAPodThatStillEndsMayDecideWhereOthersGo(t *testing.T) {
+	together := "  affinity: {podAffinity: {requiredDuringSchedulingIgnoredDuringExecution: [{topologyKey: topology.kubernetes.io/zone, labelSelector: {matchLabels: {app: roams}}}]}}\n"
+	got := check(t, read(t, node("n1", "a", "8", ""), node("n2", "b", "16", ""), node("n3", "a", "4", ""),
+		pod("roams-1", "n1", "2", together), pod("bound-1", "n1", "3", "  nodeSelector: {kubernetes.io/hostname: n3}\n")), question(t, "n1"))
+	for _, p := range got.Pods {
+		switch {
+		case p.To == "":
+			t.Errorf("%s finds no node in the likely order: %s", p.Name, p.Unplaced)
+		case p.Name == "bound-1" && !p.DependsOnOrder:
+			t.Error("that the other may take the only node is not told")
+		}
+	}
+}

@@ -192,6 +192,16 @@ func (sc *scheduler) restore(pod *corev1.Pod) {
 	}
 }
 
+// end puts a pod back on its node as one that is ending: for affinities it counts
+// until it is gone, for spreading no more (kubernetes: interpodaffinity and
+// podtopologyspread of pkg/scheduler/framework/plugins).
+func (sc *scheduler) end(pod *corev1.Pod) *corev1.Pod {
+	ending := pod.DeepCopy()
+	ending.DeletionTimestamp = &metav1.Time{}
+	sc.restore(ending)
+	return ending
+}
+
 // update changes a node in the cache.
 func (sc *scheduler) update(before, after *corev1.Node) {
 	sc.cache.UpdateNode(sc.logger, before, after)
