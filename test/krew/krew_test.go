@@ -31,7 +31,7 @@ func TestKrew(t *testing.T) {
 	t.Run("refuses an archive without a licence", w.refuseMissingLicence)
 	t.Run("validates the committed manifest", w.validateCommitted)
 	t.Run("the same commit gives the same bytes", w.theSameCommitGivesTheSameBytes)
-	t.Run("publishes an image, a signature and bills of materials", publish)
+	t.Run("publishes an image with a signature and bills of materials", publish)
 }
 
 // install holds the road of every user: archive, manifest, krew, kubectl.
