@@ -1,6 +1,8 @@
 package cluster
 
 import (
+	"maps"
+
 	corev1 "k8s.io/api/core/v1"
 )
 
@@ -9,42 +11,44 @@ import (
 // limits from its default and unset requests from its defaultRequest
 // (kubernetes: plugin/pkg/admission/limitranger, mergeContainerResources), and
 // an unset request becomes the limit (kubernetes: pkg/apis/core/v1,
-// SetDefaults_Pod), which happens first.
+// SetDefaults_Pod), which happens first. The lists are the objects' own where
+// nothing is to fill.
 func (s *Snapshot) Resources(c Container) corev1.ResourceRequirements {
-	effective := corev1.ResourceRequirements{Requests: corev1.ResourceList{}, Limits: corev1.ResourceList{}}
-	fill(effective.Limits, c.Resources.Limits)
-	fill(effective.Requests, c.Resources.Requests)
-	fill(effective.Requests, c.Resources.Limits)
+	limits, requests := c.Resources.Limits, filled(c.Resources.Requests, c.Resources.Limits)
 	for _, lr := range s.limitRanges[c.Workload.Self.Namespace] {
 		for _, item := range lr.Spec.Limits {
 			if item.Type == corev1.LimitTypeContainer {
-				limits, requests := itemDefaults(item)
-				fill(effective.Limits, limits)
-				fill(effective.Requests, requests)
+				limit, request := itemDefaults(item)
+				limits, requests = filled(limits, limit), filled(requests, request)
 			}
 		}
 	}
-	return effective
+	return corev1.ResourceRequirements{Limits: limits, Requests: requests}
 }
 
 // itemDefaults are a LimitRange's default limits and requests, filled as the
 // API server fills them when it stores one, which in manifests is still to
 // come (kubernetes: pkg/apis/core/v1, SetDefaults_LimitRangeItem).
 func itemDefaults(item corev1.LimitRangeItem) (limits, requests corev1.ResourceList) {
-	limits, requests = corev1.ResourceList{}, corev1.ResourceList{}
-	fill(limits, item.Default)
-	fill(limits, item.Max)
-	fill(requests, item.DefaultRequest)
-	fill(requests, limits)
-	fill(requests, item.Min)
-	return limits, requests
+	limits = filled(item.Default, item.Max)
+	return limits, filled(filled(item.DefaultRequest, limits), item.Min)
 }
 
-// fill sets what is not set.
-func fill(into, from corev1.ResourceList) {
+// filled is a list with what is not set in it set as in another. Where nothing
+// is missing it is the list itself, so that nobody may write to it.
+func filled(list, from corev1.ResourceList) corev1.ResourceList {
+	copied := false
 	for name, quantity := range from {
-		if _, set := into[name]; !set {
-			into[name] = quantity
+		if _, set := list[name]; set {
+			continue
 		}
+		if !copied {
+			list, copied = maps.Clone(list), true
+		}
+		if list == nil {
+			list = corev1.ResourceList{}
+		}
+		list[name] = quantity
 	}
+	return list
 }

@@ -107,7 +107,8 @@ type reader struct {
 // connect makes the one request that tells whether there is a server at all,
 // so that a dead one costs one attempt and not one a kind.
 func (l Live) connect(ctx context.Context) (*reader, error) {
-	codecs := serializer.NewCodecFactory(readableTypes()).WithoutConversion()
+	types := readableTypes()
+	codecs := serializer.NewCodecFactory(types).WithoutConversion()
 	config := rest.CopyConfig(l.Config)
 	config.QPS = -1
 	config.ContentConfig = rest.ContentConfig{
@@ -136,7 +137,7 @@ func (l Live) connect(ctx context.Context) (*reader, error) {
 		requests:   semaphore.NewWeighted(atOnce),
 		listed:     map[Kind]chan struct{}{},
 		discovered: make(chan struct{}),
-		pages:      &pages{types: codecs.SupportedMediaTypes(), shared: newSharer()},
+		pages:      &pages{types: types, decoder: codecs.SupportedMediaTypes(), shared: newSharer()},
 		snapshot: &Snapshot{
 			Origin: Origin{
 				Live: true, Context: l.Context, Server: config.Host, Namespace: l.Namespace,

@@ -1,33 +1,23 @@
 package cluster
 
 import (
-	"bytes"
 	"crypto/sha256"
-	"errors"
 	"slices"
 	"strings"
 
 	"google.golang.org/protobuf/encoding/protowire"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/runtime"
 )
 
-// errNotPods says that something is no page of pods in protobuf, or an odd one.
-var errNotPods = errors.New("not a page of pods")
-
-// decodePods decodes a page of pods in protobuf, and trims and shares them on the
+// decodePods decodes a PodList's message, and trims and shares the pods on the
 // way. Pods are most of what a large cluster answers, and those of a template
 // differ in few bytes: what they have in common is recognised by its encoding, and
 // decoded once. The numbers of fields are those of Kubernetes' generated.proto.
-func (s *sharer) decodePods(data []byte) (*corev1.PodList, error) {
-	page, err := unwrapPods(data)
-	if err != nil {
-		return nil, err
-	}
+func (s *sharer) decodePods(message []byte) (*corev1.PodList, error) {
 	list := &corev1.PodList{}
 	var items [][]byte
-	err = eachField(page, func(number protowire.Number, field, value []byte) error {
+	err := eachField(message, func(number protowire.Number, field, value []byte) error {
 		if number != 2 {
 			return list.Unmarshal(field)
 		}
@@ -46,35 +36,12 @@ func (s *sharer) decodePods(data []byte) (*corev1.PodList, error) {
 	return list, nil
 }
 
-// unwrapPods takes a PodList out of the envelope that says what it is
-// (k8s.io/apimachinery/pkg/runtime, Unknown).
-func unwrapPods(data []byte) ([]byte, error) {
-	envelope, ok := bytes.CutPrefix(data, []byte(protobufMagic))
-	if !ok {
-		return nil, errNotPods
-	}
-	var around runtime.Unknown
-	var page []byte
-	err := eachField(envelope, func(number protowire.Number, field, value []byte) error {
-		if number != 2 {
-			return around.Unmarshal(field)
-		}
-		page = value
-		return nil
-	})
-	kind := runtime.TypeMeta{APIVersion: "v1", Kind: "PodList"}
-	if err == nil && (around.TypeMeta != kind || around.ContentEncoding != "" || around.ContentType != "") {
-		err = errNotPods
-	}
-	return page, err
-}
-
 // decodePod decodes a pod, trimmed and shared.
 func (s *sharer) decodePod(encoded []byte, pod *corev1.Pod) error {
 	var seen protowire.Number
 	err := eachField(encoded, func(number protowire.Number, field, value []byte) error {
 		if number <= seen {
-			return errNotPods // given twice, which would have to be merged
+			return errOdd // given twice, which would have to be merged
 		}
 		seen = number
 		switch number {
@@ -197,33 +164,4 @@ func isServiceAccountVolume(encoded []byte) bool {
 		return nil
 	})
 	return strings.HasPrefix(name, serviceAccountVolume)
-}
-
-// eachField visits the fields of an encoded message: their number, the whole of
-// them, and the value of those that are strings, bytes or messages, nil for
-// others. An error is the visitor's, or says that the message is not one.
-func eachField(message []byte, visit func(number protowire.Number, field, value []byte) error) error {
-	if message == nil {
-		return errNotPods
-	}
-	for len(message) > 0 {
-		number, kind, tag := protowire.ConsumeTag(message)
-		if tag < 0 {
-			return protowire.ParseError(tag)
-		}
-		size := protowire.ConsumeFieldValue(number, kind, message[tag:])
-		if size < 0 {
-			return protowire.ParseError(size)
-		}
-		field := message[:tag+size]
-		var value []byte
-		if kind == protowire.BytesType {
-			value, _ = protowire.ConsumeBytes(field[tag:])
-		}
-		if err := visit(number, field, value); err != nil {
-			return err
-		}
-		message = message[tag+size:]
-	}
-	return nil
 }

@@ -13,6 +13,7 @@ import (
 	metafuzzer "k8s.io/apimachinery/pkg/apis/meta/fuzzer"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/runtime/serializer"
 	"k8s.io/apimachinery/pkg/runtime/serializer/protobuf"
 	"sigs.k8s.io/randfill"
@@ -27,7 +28,7 @@ func TestAPageOfPodsIsWhatKubernetesDecodes(t *testing.T) {
 			list.Items = append(list.Items, replicas(random, 3)...)
 		}
 		page := encode(t, list)
-		got, err := newSharer().decodePods(page)
+		got, err := podsOf(newPages().decodeProtobuf(page))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -37,12 +38,42 @@ func TestAPageOfPodsIsWhatKubernetesDecodes(t *testing.T) {
 	}
 }
 
+// TestAPageIsWhatKubernetesDecodes holds every kind whose pages are protobuf.
+func TestAPageIsWhatKubernetesDecodes(t *testing.T) {
+	random, kubernetes, types := filler(t), usualProtobuf(), readableTypes()
+	for _, reading := range readings() {
+		kind := reading.gvr.GroupVersion().WithKind(reading.object + "List")
+		if reading.form == metadata {
+			kind = metav1.SchemeGroupVersion.WithKind("PartialObjectMetadataList")
+		}
+		if reading.form != whole && reading.form != metadata || reading.kind == Pods {
+			continue
+		}
+		t.Run(string(reading.kind), func(t *testing.T) {
+			list, err := types.New(kind)
+			if err != nil {
+				t.Fatal(err)
+			}
+			random.Fill(list)
+			list.GetObjectKind().SetGroupVersionKind(kind)
+			page := encode(t, list)
+			got, err := newPages().decodeProtobuf(page)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(decodedByKubernetes(t, kubernetes, page), got); diff != "" {
+				t.Errorf("(- Kubernetes, + we)\n%s", diff)
+			}
+		})
+	}
+}
+
 func TestPodsOfAPageShareWhatTheyHaveInCommon(t *testing.T) {
 	pods := replicas(filler(t), 2)
 	for i := range pods { // as a controller makes them
 		pods[i].OwnerReferences = []metav1.OwnerReference{{Kind: "ReplicaSet", Name: "web", UID: "rs"}}
 	}
-	list, err := newSharer().decodePods(encode(t, &corev1.PodList{Items: pods}))
+	list, err := podsOf(newPages().decodeProtobuf(encode(t, &corev1.PodList{Items: pods})))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -66,7 +97,7 @@ func TestAPageOfPodsInJSON(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	obj, err := (&pages{types: codecs.SupportedMediaTypes(), shared: newSharer()}).decode(text)
+	obj, err := newPages().decode(text)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -98,7 +129,7 @@ func TestAPodOfAKnownTemplateIsReadWithFewAllocations(t *testing.T) {
 	}
 	allocations := func(page []byte) float64 {
 		return testing.AllocsPerRun(10, func() {
-			if _, err := newSharer().decodePods(page); err != nil {
+			if _, err := newPages().decodeProtobuf(page); err != nil {
 				t.Fatal(err)
 			}
 		})
@@ -112,18 +143,27 @@ func TestAPodOfAKnownTemplateIsReadWithFewAllocations(t *testing.T) {
 	}
 }
 
-// FuzzPodPage holds that no bytes break the reading of a page, and that it takes
-// nothing for pods that Kubernetes does not, and as Kubernetes does.
-func FuzzPodPage(f *testing.F) {
+// FuzzPage holds that no bytes break the reading of a page, and that what is
+// taken for pods, or another kind, Kubernetes takes, too, and for the same.
+func FuzzPage(f *testing.F) {
 	kubernetes := usualProtobuf()
 	f.Add(encode(f, &corev1.PodList{Items: []corev1.Pod{*replica("web-1", "node-a", "1"), *replica("web-2", "node-b", "1")}}))
 	f.Add([]byte("k8s\x00"))
 	f.Add(encode(f, &corev1.Pod{}))
+	f.Add(encode(f, &corev1.ServiceList{Items: []corev1.Service{{ObjectMeta: metav1.ObjectMeta{Name: "web"}}}}))
 	f.Fuzz(func(t *testing.T, page []byte) {
-		if got, err := newSharer().decodePods(page); err == nil {
-			if diff := cmp.Diff(byKubernetes(t, kubernetes, page), got); diff != "" {
-				t.Errorf("(- Kubernetes, + we)\n%s", diff)
-			}
+		got, err := newPages().decodeProtobuf(page)
+		if err != nil {
+			return
+		}
+		var want runtime.Object
+		if _, pods := got.(*corev1.PodList); pods {
+			want = byKubernetes(t, kubernetes, page)
+		} else {
+			want = decodedByKubernetes(t, kubernetes, page)
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("(- Kubernetes, + we)\n%s", diff)
 		}
 	})
 }
@@ -146,7 +186,7 @@ func BenchmarkPodPage(b *testing.B) {
 	b.Run("ours", func(b *testing.B) {
 		b.ReportAllocs()
 		for b.Loop() {
-			if _, err := newSharer().decodePods(page); err != nil {
+			if _, err := newPages().decodeProtobuf(page); err != nil {
 				b.Fatal(err)
 			}
 		}
@@ -157,20 +197,40 @@ func BenchmarkPodPage(b *testing.B) {
 func byKubernetes(t testing.TB, kubernetes runtime.Decoder, page []byte) *corev1.PodList {
 	t.Helper()
 	shared := newSharer()
-	obj, _, err := kubernetes.Decode(page, nil, nil)
+	list, err := podsOf(decodedByKubernetes(t, kubernetes, page), nil)
 	if err != nil {
-		t.Fatalf("Kubernetes does not take it: %v", err)
+		t.Fatal(err)
 	}
-	list, ok := obj.(*corev1.PodList)
-	if !ok {
-		t.Fatalf("to Kubernetes it is a %T", obj)
-	}
-	list.TypeMeta = metav1.TypeMeta{}
 	for i := range list.Items {
 		trim(&list.Items[i])
 		shared.share(&list.Items[i])
 	}
 	return list
+}
+
+// decodedByKubernetes is a page as it is, without the kind that the decoder adds.
+func decodedByKubernetes(t testing.TB, kubernetes runtime.Decoder, page []byte) runtime.Object {
+	t.Helper()
+	obj, _, err := kubernetes.Decode(page, nil, nil)
+	if err != nil {
+		t.Fatalf("Kubernetes does not take it: %v", err)
+	}
+	obj.GetObjectKind().SetGroupVersionKind(schema.GroupVersionKind{})
+	return obj
+}
+
+// podsOf are the pods of what was decoded.
+func podsOf(obj runtime.Object, err error) (*corev1.PodList, error) {
+	list, ok := obj.(*corev1.PodList)
+	if err == nil && !ok {
+		err = fmt.Errorf("it is a %T", obj)
+	}
+	return list, err
+}
+
+func newPages() *pages {
+	types := readableTypes()
+	return &pages{types: types, decoder: serializer.NewCodecFactory(types).SupportedMediaTypes(), shared: newSharer()}
 }
 
 // replicas are pods of one random template, each with what is its own.
@@ -206,9 +266,13 @@ func usualProtobuf() runtime.Serializer {
 	return protobuf.NewSerializer(readableTypes(), readableTypes())
 }
 
+// encode is an object as the API server sends it. Objects without a kind are of
+// core/v1.
 func encode(t testing.TB, obj runtime.Object) []byte {
 	t.Helper()
-	obj.GetObjectKind().SetGroupVersionKind(corev1.SchemeGroupVersion.WithKind(strings.TrimPrefix(fmt.Sprintf("%T", obj), "*v1.")))
+	if obj.GetObjectKind().GroupVersionKind().Empty() {
+		obj.GetObjectKind().SetGroupVersionKind(corev1.SchemeGroupVersion.WithKind(strings.TrimPrefix(fmt.Sprintf("%T", obj), "*v1.")))
+	}
 	var page bytes.Buffer
 	if err := usualProtobuf().Encode(obj, &page); err != nil {
 		t.Fatal(err)

@@ -86,7 +86,7 @@ func (f *Flags) Read(ctx context.Context, errOut io.Writer, timeout time.Duratio
 	memory := boundMemory()
 	live.Config, live.Context = config, f.ContextName()
 	live.Progress = func(kind cluster.Kind, objects int) {
-		memory.page(kind, objects)
+		memory.follow()
 		progress.page(kind, objects)
 	}
 	snapshot, err := live.Load(ctx, needs)
