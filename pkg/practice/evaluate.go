@@ -7,11 +7,11 @@ import (
 	"strings"
 
 	"golang.org/x/sync/errgroup"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/labels"
 
 	"github.com/kubectl-prod/kubectl-prod/pkg/cluster"
 	"github.com/kubectl-prod/kubectl-prod/pkg/report"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/labels"
 )
 
 // Scope narrows what a run judges.
@@ -68,7 +68,7 @@ func Evaluate(s *cluster.Snapshot, practices []Practice, scope Scope) *report.Di
 	}
 	gaps := &gaps{}
 	ignores := &ignores{snapshot: s, scope: scope}
-	verdicts := verdicts(s, practices, func(p Practice) bool { return gaps.note(s, p, scope) })
+	verdicts := scope.verdicts(s, practices, inScope, func(p Practice) bool { return gaps.note(s, p, scope) })
 	for i, p := range practices {
 		result := report.PracticeResult{ID: p.ID, Chapter: string(p.Chapter), Severity: p.Severity}
 		if verdict := verdicts[i]; verdict != nil {
@@ -77,8 +77,9 @@ func Evaluate(s *cluster.Snapshot, practices []Practice, scope Scope) *report.Di
 				gaps.add("no verdict", "not judged", verdict.NotChecked, p.ID, false)
 			} else {
 				result.Checked = true
-				d.Ignored = append(d.Ignored, scope.setAside(s, p, verdict, inScope, ignores)...)
-				result.Judged, result.Failed = scope.count(*verdict, inScope)
+				d.Ignored = append(d.Ignored, scope.setAside(s, p, &verdict.Verdict, inScope, ignores)...)
+				result.Failed = scope.failed(verdict.Findings, inScope)
+				result.Judged = max(verdict.judged, result.Failed)
 				for _, f := range verdict.Findings {
 					d.Findings = append(d.Findings, scope.worded(s, p, f))
 				}
@@ -94,17 +95,26 @@ func Evaluate(s *cluster.Snapshot, practices []Practice, scope Scope) *report.Di
 	return d
 }
 
+// counted is a Verdict whose judged objects are a number: their names, of each
+// practice, would take more memory than all findings.
+type counted struct {
+	Verdict
+	judged int
+}
+
 // verdicts judges the practices that can be judged, on all cores; nil stands for
 // the others.
-func verdicts(s *cluster.Snapshot, practices []Practice, can func(Practice) bool) []*Verdict {
-	all := make([]*Verdict, len(practices))
+func (scope Scope) verdicts(s *cluster.Snapshot, practices []Practice, inScope func(cluster.Ref) bool, can func(Practice) bool) []*counted {
+	all := make([]*counted, len(practices))
 	var group errgroup.Group
 	group.SetLimit(runtime.GOMAXPROCS(0))
 	for i, p := range practices {
 		if can(p) {
 			group.Go(func() error {
 				v := p.Verdict(s)
-				all[i] = &v
+				judged := scope.judged(v.Judged, inScope)
+				v.Judged = nil
+				all[i] = &counted{v, judged}
 				return nil
 			})
 		}
@@ -133,24 +143,28 @@ func (scope Scope) isPlatform(ref cluster.Ref) bool {
 	return ref.IsPlatform() && !cluster.IsPlatform(scope.Namespace)
 }
 
-// count counts the user's objects in scope that were judged, and those of them
-// that have a finding.
-func (scope Scope) count(v Verdict, inScope func(cluster.Ref) bool) (judged, failed int) {
-	seen := make(map[cluster.Ref]bool, len(v.Judged))
-	for _, ref := range v.Judged {
+// judged counts the user's objects in scope that were judged.
+func (scope Scope) judged(refs []cluster.Ref, inScope func(cluster.Ref) bool) int {
+	n, seen := 0, make(map[cluster.Ref]bool, len(refs))
+	for _, ref := range refs {
 		if !seen[ref] && !scope.isPlatform(ref) && inScope(ref) {
-			judged++
+			n++
 		}
 		seen[ref] = true
 	}
-	failing := map[cluster.Ref]bool{}
-	for _, f := range v.Findings {
+	return n
+}
+
+// failed counts the user's objects in scope that have a finding.
+func (scope Scope) failed(findings []Finding, inScope func(cluster.Ref) bool) int {
+	n, failing := 0, map[cluster.Ref]bool{}
+	for _, f := range findings {
 		if !failing[f.Object] && !f.Platform && !scope.isPlatform(f.Object) && inScope(f.Object) {
-			failed++
+			n++
 		}
 		failing[f.Object] = true
 	}
-	return max(judged, failed), failed
+	return n
 }
 
 // setAside takes out of a verdict the findings that are out of scope, and
