@@ -56,6 +56,7 @@ const (
 // own world of nodes and a namespace, several at a time on one control plane.
 // Each prints its line when it is done, so that a run that was cut is evidence.
 func TestDrainDifferential(t *testing.T) {
+	t.Parallel() // it mostly waits for drains
 	many, first := fromEnv(t, "DRAIN_SEEDS", 0), uint64(fromEnv(t, "DRAIN_FIRST", 1))
 	var seeds []uint64
 	for _, s := range regressions() {
