@@ -15,7 +15,7 @@ type lookups struct {
 	services  func() map[key]*corev1.Service
 	claims    func() map[key]*corev1.PersistentVolumeClaim
 	volumes   func() map[string]*corev1.PersistentVolume
-	endpoints func() map[key][]*discoveryv1.EndpointSlice
+	endpoints func() map[key]Endpoints
 
 	accounts  func() map[key]*corev1.ServiceAccount
 	podUsages func() map[key]*PodUsage
@@ -34,14 +34,7 @@ func (s *Snapshot) newLookups() lookups {
 		volumes: sync.OnceValue(func() map[string]*corev1.PersistentVolume {
 			return byKey(s.Volumes, func(o *corev1.PersistentVolume) string { return o.Name })
 		}),
-		endpoints: sync.OnceValue(func() map[key][]*discoveryv1.EndpointSlice {
-			all := map[key][]*discoveryv1.EndpointSlice{}
-			for _, slice := range s.EndpointSlices {
-				k := key{slice.Namespace, slice.Labels[discoveryv1.LabelServiceName]}
-				all[k] = append(all[k], slice)
-			}
-			return all
-		}),
+		endpoints: sync.OnceValue(s.countEndpoints),
 		accounts: sync.OnceValue(func() map[key]*corev1.ServiceAccount {
 			return byKey(s.ServiceAccounts, func(o *corev1.ServiceAccount) key { return key{o.Namespace, o.Name} })
 		}),
@@ -90,9 +83,31 @@ func (s *Snapshot) Claim(namespace, name string) *corev1.PersistentVolumeClaim {
 // Volume finds a PersistentVolume by name; nil when there is none.
 func (s *Snapshot) Volume(name string) *corev1.PersistentVolume { return s.volumes()[name] }
 
-// EndpointsOf are the EndpointSlices of a Service.
-func (s *Snapshot) EndpointsOf(service *corev1.Service) []*discoveryv1.EndpointSlice {
+// Endpoints are how many a Service has, by its EndpointSlices, and how many of
+// them take requests.
+type Endpoints struct{ Ready, All int }
+
+// EndpointsOf counts the endpoints of a Service.
+func (s *Snapshot) EndpointsOf(service *corev1.Service) Endpoints {
 	return s.endpoints()[key{service.Namespace, service.Name}]
+}
+
+// countEndpoints takes an unknown readiness for ready, as the API asks of its
+// readers (k8s.io/api/discovery/v1, EndpointConditions).
+func (s *Snapshot) countEndpoints() map[key]Endpoints {
+	all := map[key]Endpoints{}
+	for _, slice := range s.EndpointSlices {
+		of := key{slice.Namespace, slice.Labels[discoveryv1.LabelServiceName]}
+		count := all[of]
+		for i := range slice.Endpoints {
+			count.All++
+			if ready := slice.Endpoints[i].Conditions.Ready; ready == nil || *ready {
+				count.Ready++
+			}
+		}
+		all[of] = count
+	}
+	return all
 }
 
 // ClaimOf is the name of the PersistentVolumeClaim behind a pod's volume, ""

@@ -5,7 +5,6 @@ import (
 	"slices"
 
 	corev1 "k8s.io/api/core/v1"
-	discoveryv1 "k8s.io/api/discovery/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/intstr"
 
@@ -52,10 +51,10 @@ func ServiceNoEndpoints() practice.Practice {
 				}
 				ref := cluster.RefOf("v1", "Service", &service.ObjectMeta)
 				v.Judged = append(v.Judged, ref)
-				if ready, all := endpoints(s, service); ready == 0 && toldOfPods(s, selected) {
+				if has := s.EndpointsOf(service); has.Ready == 0 && toldOfPods(s, selected) {
 					continue
-				} else if ready == 0 {
-					v.Findings = append(v.Findings, practice.On(ref, "spec.selector", "%s", whyNoEndpoints(s, service, selected, all)).
+				} else if has.Ready == 0 {
+					v.Findings = append(v.Findings, practice.On(ref, "spec.selector", "%s", whyNoEndpoints(s, service, selected, has.All)).
 						Mended("kubectl get pods -n %s -l %s", service.Namespace, metav1.FormatLabelSelector(&metav1.LabelSelector{MatchLabels: service.Spec.Selector})))
 				} else {
 					v.Findings = append(v.Findings, undeclaredPorts(ref, service, selected)...)
@@ -119,22 +118,6 @@ func toldOfPods(s *cluster.Snapshot, selected []*cluster.Workload) bool {
 	}
 	return told > 0
 }
-
-// endpoints counts a Service's endpoints.
-func endpoints(s *cluster.Snapshot, service *corev1.Service) (ready, all int) {
-	for _, slice := range s.EndpointsOf(service) {
-		for i := range slice.Endpoints {
-			all++
-			if isReady(&slice.Endpoints[i]) {
-				ready++
-			}
-		}
-	}
-	return ready, all
-}
-
-// isReady is an endpoint's readiness; not told is ready, as proxies take it.
-func isReady(e *discoveryv1.Endpoint) bool { return e.Conditions.Ready == nil || *e.Conditions.Ready }
 
 func whyNoEndpoints(s *cluster.Snapshot, service *corev1.Service, selected []*cluster.Workload, all int) string {
 	if len(selected) == 0 {

@@ -1,10 +1,7 @@
 package security
 
 import (
-	"slices"
-
 	corev1 "k8s.io/api/core/v1"
-	discoveryv1 "k8s.io/api/discovery/v1"
 
 	"github.com/kubectl-prod/kubectl-prod/pkg/cluster"
 	"github.com/kubectl-prod/kubectl-prod/pkg/practice"
@@ -48,7 +45,7 @@ func WebhookNoEndpoints() practice.Practice {
 				said = "its Service " + name + " does not exist"
 			case service.Spec.Type == corev1.ServiceTypeExternalName:
 				return nil
-			case !answered(s, service):
+			case s.EndpointsOf(service).Ready == 0:
 				said = "its Service " + name + " has no ready endpoint"
 			default:
 				return nil
@@ -59,16 +56,4 @@ func WebhookNoEndpoints() practice.Practice {
 			return []practice.Finding{practice.On(w.ref, w.path+".clientConfig.service", "%q refuses all that it is asked about: %s", w.name, said)}
 		}),
 	}
-}
-
-// answered reports whether a Service has an endpoint that takes requests.
-func answered(s *cluster.Snapshot, service *corev1.Service) bool {
-	return slices.ContainsFunc(s.EndpointsOf(service), func(slice *discoveryv1.EndpointSlice) bool {
-		return slices.ContainsFunc(slice.Endpoints, isReady)
-	})
-}
-
-// isReady takes an unknown condition for ready, as the API asks of its readers.
-func isReady(endpoint discoveryv1.Endpoint) bool {
-	return endpoint.Conditions.Ready == nil || *endpoint.Conditions.Ready
 }
