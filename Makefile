@@ -50,7 +50,7 @@ cluster-unit: ## Test the parts of the test cluster that need no cluster
 
 .PHONY: e2e
 e2e: build $(CLUSTER) ## Run the built binary through a real kubectl on real clusters (KUBERNETES=1.34: older ones; RACE=1)
-	go test -tags e2e -count=1 -timeout 60m -parallel 8 -v ./test/e2e/... 2>&1 | hack/failures
+	go test -tags e2e -count=1 -timeout 60m -parallel 12 -v ./test/e2e/... 2>&1 | hack/failures
 
 .PHONY: differential
 differential: build $(CLUSTER) ## Hold drain-check against real drains of random clusters, a line each (SEEDS=204)

@@ -35,6 +35,7 @@ func TestRealNode(t *testing.T) {
 		t.Skip("a real node needs root on Linux")
 	}
 	c := up(t, "e2e-node", "--node", "--nodes", "0")
+	t.Parallel() // once its programs are built: from here on it mostly waits for pods
 	shop, err := filepath.Abs(filepath.Join(root, "examples", "shop"))
 	if err != nil {
 		t.Fatal(err)

@@ -24,8 +24,8 @@ import (
 // TestPrometheus holds harden to a real Prometheus that the cluster's API server
 // leads to: it sizes containers by its history, and has it load its alerts.
 func TestPrometheus(t *testing.T) {
-	t.Parallel()
 	programs := strings.TrimSpace(mustRun(t, nil, filepath.Join(root, "bin", "test-cluster"), "programs", "prometheus"))
+	t.Parallel()
 	c := up(t, "e2e-prometheus")
 	a := newApplier(t, c)
 	for _, m := range modules() {
