@@ -6,7 +6,7 @@ import (
 )
 
 func TestTheLimitKeepsClearOfWhatIsAlive(t *testing.T) {
-	for _, alive := range []int64{0, 140 << 20, 800 << 20, 16 << 30} {
+	for _, alive := range []int64{0, usual, usual + 30<<20, 800 << 20, 16 << 30} {
 		if limit := limitFor(alive); limit < memoryLimit || limit < alive+alive/3 {
 			t.Errorf("of %d bytes alive the limit is %d", alive, limit)
 		}
