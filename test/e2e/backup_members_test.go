@@ -35,8 +35,9 @@ func threeMembers(t *testing.T, c *testCluster) {
 	snapshot := filepath.Join(dir, b.Name)
 	var members []*etcdMember
 	var peers, endpoints []string
+	addresses := freeAddresses(t, 6)
 	for i := range 3 {
-		m := &etcdMember{name: fmt.Sprintf("m%d", i+1), client: "http://" + freeAddress(t), peer: "http://" + freeAddress(t), data: filepath.Join(t.TempDir(), "data")}
+		m := &etcdMember{name: fmt.Sprintf("m%d", i+1), client: "http://" + addresses[2*i], peer: "http://" + addresses[2*i+1], data: filepath.Join(t.TempDir(), "data")}
 		members = append(members, m)
 		peers = append(peers, m.name+"="+m.peer)
 		endpoints = append(endpoints, m.client)
@@ -96,7 +97,8 @@ func threeMembers(t *testing.T, c *testCluster) {
 		}
 	})
 	t.Run("never a learner", func(t *testing.T) {
-		learner := &etcdMember{name: "m4", client: "http://" + freeAddress(t), peer: "http://" + freeAddress(t), data: filepath.Join(t.TempDir(), "data")}
+		addresses := freeAddresses(t, 2)
+		learner := &etcdMember{name: "m4", client: "http://" + addresses[0], peer: "http://" + addresses[1], data: filepath.Join(t.TempDir(), "data")}
 		var added *clientv3.MemberAddResponse
 		eventually(t, time.Minute, func() (err error) { // not before the members know each other for a while
 			added, err = client.MemberAddAsLearner(within(t, 30*time.Second), []string{learner.peer})

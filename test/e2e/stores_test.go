@@ -102,17 +102,6 @@ func storePrograms(t *testing.T) string {
 	return dir
 }
 
-// freeAddress is a port of this machine that nobody uses.
-func freeAddress(t *testing.T) string {
-	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = listener.Close() }()
-	return listener.Addr().String()
-}
-
 // amazon is versitygw: S3 over a directory.
 func amazon(t *testing.T, programs string) *objectStore {
 	data := t.TempDir()
