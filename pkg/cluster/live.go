@@ -51,6 +51,8 @@ type Live struct {
 	Context string
 	// Namespace narrows namespaced kinds to one namespace; "" is all.
 	Namespace string
+	// Fields narrows kinds further, each by a field selector.
+	Fields map[Kind]string
 	// Changes asks for the last hour's changes to what is read.
 	Changes bool
 	// Progress, where set, is called after each page with the kind and the
@@ -90,6 +92,7 @@ type reader struct {
 	snapshot *Snapshot
 	client   *rest.RESTClient
 	progress func(Kind, int)
+	fields   map[Kind]string
 
 	requests *semaphore.Weighted    // those in flight
 	listed   map[Kind]chan struct{} // closed when the kind's LIST has ended
@@ -134,6 +137,7 @@ func (l Live) connect(ctx context.Context) (*reader, error) {
 	r := &reader{
 		client:     client,
 		progress:   l.Progress,
+		fields:     l.Fields,
 		requests:   semaphore.NewWeighted(atOnce),
 		listed:     map[Kind]chan struct{}{},
 		discovered: make(chan struct{}),
@@ -272,7 +276,7 @@ func (r *reader) read(ctx context.Context, reading reading) Coverage {
 			return coverage.ended(err)
 		}
 	}
-	options := metav1.ListOptions{Limit: pageSize, FieldSelector: reading.selectorIn(r.snapshot.Origin.Namespace)}
+	options := metav1.ListOptions{Limit: pageSize, FieldSelector: r.selector(reading)}
 	var buffer bytes.Buffer // of one page after another
 	for {
 		list, err := r.page(ctx, reading, options, &buffer)
@@ -317,6 +321,12 @@ func (r *reader) read(ctx context.Context, reading reading) Coverage {
 			return coverage
 		}
 	}
+}
+
+// selector is the field selector of a kind's LIST.
+func (r *reader) selector(reading reading) string {
+	own := reading.selectorIn(r.snapshot.Origin.Namespace)
+	return strings.Trim(own+","+r.fields[reading.kind], ",")
 }
 
 // findServed finds the version under which the server serves a custom

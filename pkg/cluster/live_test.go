@@ -49,6 +49,26 @@ func TestEachKindIsListedOnceAndPaged(t *testing.T) {
 	}
 }
 
+func TestAKindIsNarrowedByFields(t *testing.T) {
+	server := newFakeServer(t)
+	live := server.live()
+	live.Fields = map[Kind]string{Pods: "spec.serviceAccountName=", TLSSecrets: "metadata.namespace!=shop"}
+	if _, err := live.Load(t.Context(), []Kind{Pods, TLSSecrets, Nodes}); err != nil {
+		t.Fatal(err)
+	}
+	want := map[string]string{"/api/v1/pods": "spec.serviceAccountName=", "/api/v1/secrets": "type=kubernetes.io/tls,metadata.namespace!=shop", "/api/v1/nodes": ""}
+	for _, r := range server.requests {
+		selector, listed := want[r.URL.Path]
+		if got := r.URL.Query().Get("fieldSelector"); listed && got != selector {
+			t.Errorf("%s is narrowed by %q, want %q", r.URL.Path, got, selector)
+		}
+		delete(want, r.URL.Path)
+	}
+	if len(want) > 0 {
+		t.Errorf("not asked for: %v", want)
+	}
+}
+
 func TestSecretBodiesAreAskedForOnlyWithTheTLSFieldSelector(t *testing.T) {
 	server := newFakeServer(t)
 	if _, err := server.live().Load(t.Context(), everything()); err != nil {

@@ -12,7 +12,6 @@ import (
 	"k8s.io/cli-runtime/pkg/genericiooptions"
 	"k8s.io/client-go/kubernetes"
 
-	"github.com/kubectl-prod/kubectl-prod/pkg/cluster"
 	"github.com/kubectl-prod/kubectl-prod/pkg/cmd/connection"
 	"github.com/kubectl-prod/kubectl-prod/pkg/cmd/exit"
 	"github.com/kubectl-prod/kubectl-prod/pkg/cmd/output"
@@ -209,7 +208,7 @@ func (o *options) prepare(ctx context.Context) (*etcd.Backup, error) {
 // connect reads the cluster of the current context. With --endpoints it may be
 // out of reach: that is when a backup is wanted most.
 func (o *options) connect(ctx context.Context, b *etcd.Backup) error {
-	snapshot, err := o.Connection.Read(ctx, o.ErrOut, readTimeout, cluster.Live{}, find.Needs())
+	snapshot, err := o.Connection.Read(ctx, o.ErrOut, readTimeout, find.Live(), find.Needs())
 	if err != nil {
 		if len(b.Endpoints.URLs) > 0 && ctx.Err() == nil {
 			fmt.Fprintf(o.ErrOut, "warning: the cluster's API is not asked, neither to compare nor to leave a record: %s\n", printer.EscapeLines(err.Error()))

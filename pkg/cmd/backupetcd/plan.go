@@ -11,7 +11,6 @@ import (
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
-	"github.com/kubectl-prod/kubectl-prod/pkg/cluster"
 	"github.com/kubectl-prod/kubectl-prod/pkg/cmd/connection"
 	"github.com/kubectl-prod/kubectl-prod/pkg/cmd/exit"
 	"github.com/kubectl-prod/kubectl-prod/pkg/cmd/output"
@@ -91,7 +90,7 @@ func (o *planOptions) withoutManifest(ctx context.Context, object string, missin
 		return nil, err
 	}
 	b := &report.EtcdBackup{Time: metav1.NewTime(time.Now()), Snapshot: v.Snapshot, Proof: v.Proof, Contents: v.Contents}
-	snapshot, err := o.Connection.Read(ctx, o.ErrOut, readTimeout, cluster.Live{}, find.Needs())
+	snapshot, err := o.Connection.Read(ctx, o.ErrOut, readTimeout, find.Live(), find.Needs())
 	if err != nil {
 		return nil, exit.With(exit.Failed, "%v, and the current context does not tell the cluster's layout either: %v", missing, err)
 	}

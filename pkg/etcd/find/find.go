@@ -22,6 +22,24 @@ func Needs() []cluster.Kind {
 	return []cluster.Kind{cluster.Pods, cluster.Nodes, cluster.Namespaces, cluster.EtcdSnapshots}
 }
 
+// Live narrows the reading of those kinds to what finding looks at. Of all pods
+// static ones alone have no ServiceAccount: admission gives one to any other, and
+// refuses a mirror pod with one (kubernetes: plugin/pkg/admission/serviceaccount).
+func Live() cluster.Live {
+	return cluster.Live{Fields: map[cluster.Kind]string{cluster.Pods: "spec.serviceAccountName="}}
+}
+
+// static are the static pods.
+func static(s *cluster.Snapshot) []*corev1.Pod {
+	var pods []*corev1.Pod
+	for _, pod := range s.Pods {
+		if _, mirrors := pod.Annotations[corev1.MirrorPodAnnotationKey]; mirrors {
+			pods = append(pods, pod)
+		}
+	}
+	return pods
+}
+
 // Target is a cluster's etcd.
 type Target struct {
 	Distribution, Version string
@@ -81,7 +99,7 @@ func Find(s *cluster.Snapshot) Target {
 	if t.Road = road(made.Name, s); t.Road != nil {
 		return t
 	}
-	for _, pod := range s.Pods {
+	for _, pod := range static(s) {
 		if m, is := member(pod); is {
 			t.Members = append(t.Members, m)
 		}
@@ -96,9 +114,6 @@ func Find(s *cluster.Snapshot) Target {
 
 // member reads a static pod that runs etcd.
 func member(pod *corev1.Pod) (Member, bool) {
-	if _, static := pod.Annotations[corev1.MirrorPodAnnotationKey]; !static {
-		return Member{}, false
-	}
 	for _, c := range pod.Spec.Containers {
 		flags, runs := flagsOf(c, "etcd")
 		if !runs || pod.Labels["component"] != "etcd" && flags["data-dir"] == "" {
@@ -199,7 +214,7 @@ func flagsOf(c corev1.Container, program string) (flags map[string]string, runs 
 
 // apiServers are the flags of an API server's pod.
 func apiServers(s *cluster.Snapshot) map[string]string {
-	for _, pod := range s.Pods {
+	for _, pod := range static(s) {
 		if pod.Namespace != "kube-system" || pod.Labels["component"] != "kube-apiserver" {
 			continue
 		}

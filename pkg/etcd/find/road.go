@@ -55,7 +55,7 @@ func road(distribution string, s *cluster.Snapshot) *Road {
 // etcdManager is the road of kOps, whose etcd-manager starts etcd itself, from no
 // image, and backs it up to a store of its own.
 func etcdManager(s *cluster.Snapshot) *Road {
-	for _, pod := range s.Pods {
+	for _, pod := range static(s) {
 		if pod.Labels["k8s-app"] != "etcd-manager-main" {
 			continue
 		}
@@ -77,7 +77,7 @@ func outside(s *cluster.Snapshot, server map[string]string) *Road {
 	if pods := s.Coverage(cluster.Pods); pods.State != cluster.Read {
 		return &Road{Why: fmt.Sprintf("cannot tell where etcd runs, pods are %s: %s", pods.State, pods.Reason)}
 	}
-	road := &Road{Why: fmt.Sprintf("no etcd static pod among %d pods: this cluster's etcd runs outside it, and --endpoints with --cacert, --cert and --key reaches it", len(s.Pods))}
+	road := &Road{Why: fmt.Sprintf("no etcd among %d static pods: this cluster's etcd runs outside it, and --endpoints with --cacert, --cert and --key reaches it", len(static(s)))}
 	if server["etcd-servers"] == "" {
 		return road
 	}
