@@ -21,7 +21,7 @@ type index struct {
 	byRef        map[Ref]*Workload
 	byLabel      map[labelKey][]*Workload
 	byNamespace  map[string][]*Workload
-	podsByNode   map[string][]*corev1.Pod
+	podsByNode   map[string][]*Pod
 	nodesByName  map[string]*corev1.Node
 	limitRanges  map[string][]*corev1.LimitRange
 	zones        []string
@@ -42,7 +42,7 @@ func (s *Snapshot) complete() *Snapshot {
 		byRef:        map[Ref]*Workload{},
 		byLabel:      map[labelKey][]*Workload{},
 		byNamespace:  map[string][]*Workload{},
-		podsByNode:   map[string][]*corev1.Pod{},
+		podsByNode:   map[string][]*Pod{},
 		nodesByName:  map[string]*corev1.Node{},
 		limitRanges:  map[string][]*corev1.LimitRange{},
 		namespaceRef: map[string]*corev1.Namespace{},
@@ -89,7 +89,7 @@ func (s *Snapshot) PopulatedNamespaces() []string {
 func (s *Snapshot) WorkloadByRef(ref Ref) *Workload { return s.byRef[ref] }
 
 // PodsOn are the pods bound to a node.
-func (s *Snapshot) PodsOn(node string) []*corev1.Pod { return s.podsByNode[node] }
+func (s *Snapshot) PodsOn(node string) []*Pod { return s.podsByNode[node] }
 
 // Node finds a node by name; nil when there is none.
 func (s *Snapshot) Node(name string) *corev1.Node { return s.nodesByName[name] }
@@ -226,7 +226,7 @@ func (s *Snapshot) indexPods() {
 	}
 }
 
-func (s *Snapshot) workloadOf(pod *corev1.Pod, replicaSets map[types.UID]*metav1.PartialObjectMetadata) *Workload {
+func (s *Snapshot) workloadOf(pod *Pod, replicaSets map[types.UID]*metav1.PartialObjectMetadata) *Workload {
 	self := RefOf("v1", "Pod", &pod.ObjectMeta)
 	owner := metav1.GetControllerOfNoCopy(pod)
 	if owner == nil || owner.Kind == "Node" { // bare, or a static pod's mirror

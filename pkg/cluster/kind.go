@@ -164,7 +164,7 @@ func (r reading) ref(obj metav1.Object) Ref {
 // starting, so the kinds that are large in real clusters come first.
 func readings() []reading {
 	return append([]reading{
-		typed(Pods, "v1", "Pod", func(s *Snapshot) *[]*corev1.Pod { return &s.Pods }),
+		pods(),
 		partial(ReplicaSets, "v1", "ReplicaSet", func(s *Snapshot) *[]*metav1.PartialObjectMetadata { return &s.ReplicaSets }).formerly("extensions"),
 		partial(ConfigMaps, "v1", "ConfigMap", func(s *Snapshot) *[]*metav1.PartialObjectMetadata { return &s.ConfigMaps }),
 		typed(Deployments, "v1", "Deployment", func(s *Snapshot) *[]*appsv1.Deployment { return &s.Deployments }).formerly("extensions"),

@@ -20,7 +20,7 @@ type lookups struct {
 	accounts  func() map[key]*corev1.ServiceAccount
 	podUsages func() map[key]*PodUsage
 	reserved  func() map[string]Reserved
-	owners    func() map[*corev1.Pod]*Workload
+	owners    func() map[*Pod]*Workload
 }
 
 func (s *Snapshot) newLookups() lookups {
@@ -42,8 +42,8 @@ func (s *Snapshot) newLookups() lookups {
 			return byKey(s.PodUsages, func(u *PodUsage) key { return key{u.Namespace, u.Pod} })
 		}),
 		reserved: sync.OnceValue(s.indexReserved),
-		owners: sync.OnceValue(func() map[*corev1.Pod]*Workload {
-			all := make(map[*corev1.Pod]*Workload, len(s.Pods))
+		owners: sync.OnceValue(func() map[*Pod]*Workload {
+			all := make(map[*Pod]*Workload, len(s.Pods))
 			for _, w := range s.workloads {
 				for _, pod := range w.Pods {
 					all[pod] = w
@@ -73,7 +73,7 @@ func (s *Snapshot) ServiceAccount(namespace, name string) *corev1.ServiceAccount
 }
 
 // WorkloadOf is the Workload that runs a pod of the Snapshot.
-func (s *Snapshot) WorkloadOf(pod *corev1.Pod) *Workload { return s.owners()[pod] }
+func (s *Snapshot) WorkloadOf(pod *Pod) *Workload { return s.owners()[pod] }
 
 // Claim finds a PersistentVolumeClaim by name; nil when there is none.
 func (s *Snapshot) Claim(namespace, name string) *corev1.PersistentVolumeClaim {
@@ -112,12 +112,12 @@ func (s *Snapshot) countEndpoints() map[key]Endpoints {
 
 // ClaimOf is the name of the PersistentVolumeClaim behind a pod's volume, ""
 // when there is none; that of an ephemeral volume is named after its pod.
-func ClaimOf(pod *corev1.Pod, volume *corev1.Volume) string {
+func ClaimOf(pod string, volume *corev1.Volume) string {
 	switch {
 	case volume.PersistentVolumeClaim != nil:
 		return volume.PersistentVolumeClaim.ClaimName
 	case volume.Ephemeral != nil:
-		return pod.Name + "-" + volume.Name
+		return pod + "-" + volume.Name
 	}
 	return ""
 }

@@ -26,7 +26,7 @@ func (s *Snapshot) Objects(kind Kind) iter.Seq2[Ref, runtime.Object] {
 			}
 			more := true
 			reading.each(s, func(obj metav1.Object) {
-				if object, ok := obj.(runtime.Object); ok && more {
+				if object := asRead(obj); object != nil && more {
 					more = yield(reading.ref(obj), object)
 				}
 			})
@@ -36,6 +36,14 @@ func (s *Snapshot) Objects(kind Kind) iter.Seq2[Ref, runtime.Object] {
 
 // Object finds an object; nil when it is not in the Snapshot.
 func (s *Snapshot) Object(ref Ref) runtime.Object {
-	object, _ := s.metaOf(ref).(runtime.Object)
+	return asRead(s.metaOf(ref))
+}
+
+// asRead is an object as the API serves it.
+func asRead(obj metav1.Object) runtime.Object {
+	if pod, is := obj.(*Pod); is {
+		return pod.Whole()
+	}
+	object, _ := obj.(runtime.Object)
 	return object
 }

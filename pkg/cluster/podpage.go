@@ -14,14 +14,16 @@ import (
 // way. Pods are most of what a large cluster answers, and those of a template
 // differ in few bytes: what they have in common is recognised by its encoding, and
 // decoded once. The numbers of fields are those of Kubernetes' generated.proto.
-func (s *sharer) decodePods(message []byte) (*corev1.PodList, error) {
-	list := &corev1.PodList{}
+func (s *sharer) decodePods(message []byte) (*ownList[Pod], error) {
+	list := &ownList[Pod]{}
 	var items [][]byte
-	err := eachField(message, func(number protowire.Number, field, value []byte) error {
-		if number != 2 {
-			return list.Unmarshal(field)
+	err := eachField(message, func(number protowire.Number, _, value []byte) error {
+		switch number {
+		case 1:
+			return unmarshal(&list.ListMeta, value)
+		case 2:
+			items = append(items, value)
 		}
-		items = append(items, value)
 		return nil
 	})
 	if err != nil {
@@ -36,35 +38,43 @@ func (s *sharer) decodePods(message []byte) (*corev1.PodList, error) {
 	return list, nil
 }
 
-// decodePod decodes a pod, trimmed and shared.
-func (s *sharer) decodePod(encoded []byte, pod *corev1.Pod) error {
-	var seen protowire.Number
-	err := eachField(encoded, func(number protowire.Number, field, value []byte) error {
-		if number <= seen {
-			return errOdd // given twice, which would have to be merged
-		}
-		seen = number
-		switch number {
-		case 1:
-			return s.decodeMeta(value, pod)
-		case 2:
-			return s.decodeSpec(value, &pod.Spec)
-		default:
-			return pod.Unmarshal(field)
-		}
-	})
-	if err == nil {
-		trimPod(pod)
+// unmarshal decodes a field that is a message.
+func unmarshal(into interface{ Unmarshal(message []byte) error }, value []byte) error {
+	if value == nil {
+		return errOdd
 	}
-	return err
+	return into.Unmarshal(value)
+}
+
+// decodePod decodes a pod, trimmed and shared.
+func (s *sharer) decodePod(encoded []byte, pod *Pod) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var parts [4][]byte
+	err := eachField(encoded, func(number protowire.Number, _, value []byte) error {
+		if number > 3 || parts[number] != nil || value == nil {
+			return errOdd // not known, or given twice, which would have to be merged
+		}
+		parts[number] = value
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	if err := s.decodeMeta(parts[1], &pod.ObjectMeta); err != nil {
+		return err
+	}
+	template, err := s.decodeSpec(parts[2], &pod.Spec)
+	if err != nil {
+		return err
+	}
+	return s.decodeStatus(parts[3], template, pod)
 }
 
 // decodeMeta decodes a pod's metadata: what it shares with the others of its
 // controller (namespace, labels, annotations, owner, finalizers) is decoded once,
 // and managed fields, a third of a pod's bytes, never.
-func (s *sharer) decodeMeta(encoded []byte, pod *corev1.Pod) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
+func (s *sharer) decodeMeta(encoded []byte, pod *metav1.ObjectMeta) error {
 	common, own := s.scratch[:0], s.own[:0]
 	err := eachField(encoded, func(number protowire.Number, field, _ []byte) error {
 		switch number {
@@ -91,16 +101,19 @@ func (s *sharer) decodeMeta(encoded []byte, pod *corev1.Pod) error {
 		s.sharePodMeta(known)
 		s.metas[key] = known
 	}
-	pod.ObjectMeta = *known
-	return pod.ObjectMeta.Unmarshal(own)
+	*pod = *known
+	if err := pod.Unmarshal(own); err != nil {
+		return err
+	}
+	intern(&pod.Namespace)
+	pod.ResourceVersion, pod.GenerateName = "", ""
+	return nil
 }
 
 // decodeSpec decodes a pod's spec. Beside where it runs (nodeName, hostname,
 // affinity), a pod of a template has as its own the volume of its ServiceAccount,
-// whose name is random.
-func (s *sharer) decodeSpec(encoded []byte, spec *corev1.PodSpec) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
+// whose name is random. The digest stands for what is shared.
+func (s *sharer) decodeSpec(encoded []byte, spec *PodSpec) (digest, error) {
 	common, own := s.scratch[:0], s.own[:0]
 	err := eachField(encoded, func(number protowire.Number, field, value []byte) error {
 		switch number {
@@ -111,7 +124,7 @@ func (s *sharer) decodeSpec(encoded []byte, spec *corev1.PodSpec) error {
 				common = append(common, field...)
 			}
 		case 2, 20:
-			container, err := s.withoutToken(value)
+			container, err := s.without(value, isToken)
 			common = protowire.AppendTag(common, number, protowire.BytesType)
 			common = protowire.AppendBytes(common, container)
 			return err
@@ -122,35 +135,44 @@ func (s *sharer) decodeSpec(encoded []byte, spec *corev1.PodSpec) error {
 	})
 	s.scratch, s.own = common, own
 	if err != nil {
-		return err
+		return digest{}, err
 	}
 	key := sha256.Sum256(common)
 	known := s.specs[key]
 	if known == nil {
 		known = &corev1.PodSpec{}
 		if err := known.Unmarshal(common); err != nil {
-			return err
+			return key, err
 		}
 		trimPodSpec(known)
 		s.shareContainers(known)
 		s.specs[key] = known
 	}
-	*spec = *known
-	return spec.Unmarshal(own)
+	s.placed = corev1.PodSpec{}
+	err = s.placed.Unmarshal(own)
+	intern(&s.placed.NodeName)
+	*spec = PodSpec{known, s.placed.NodeName, s.placed.Hostname, s.placed.Affinity}
+	return key, err
 }
 
-// withoutToken is an encoded container without its mounts of the volume that
-// each pod has under another name.
-func (s *sharer) withoutToken(container []byte) ([]byte, error) {
-	rest := s.container[:0]
-	err := eachField(container, func(number protowire.Number, field, value []byte) error {
-		if number != 9 || !isServiceAccountVolume(value) {
+// without is an encoded message without some of its fields. It lasts until the
+// next call.
+func (s *sharer) without(message []byte, drop func(number protowire.Number, value []byte) bool) ([]byte, error) {
+	rest := s.rest[:0]
+	err := eachField(message, func(number protowire.Number, field, value []byte) error {
+		if !drop(number, value) {
 			rest = append(rest, field...)
 		}
 		return nil
 	})
-	s.container = rest
+	s.rest = rest
 	return rest, err
+}
+
+// isToken reports whether a field of an encoded container is a mount of the volume
+// that each pod has under another name.
+func isToken(number protowire.Number, value []byte) bool {
+	return number == 9 && isServiceAccountVolume(value)
 }
 
 // isServiceAccountVolume reports whether an encoded volume, or mount of one, is

@@ -64,7 +64,7 @@ func readKubeletStats(ctx context.Context, r *reader, coverage *Coverage) error 
 }
 
 // withClaimsFirst orders nodes by whether a pod on them mounts a claim.
-func withClaimsFirst(nodes []string, pods []*corev1.Pod) []string {
+func withClaimsFirst(nodes []string, pods []*Pod) []string {
 	mounts := map[string]bool{}
 	for _, pod := range pods {
 		if slices.ContainsFunc(pod.Spec.Volumes, func(v corev1.Volume) bool { return v.PersistentVolumeClaim != nil || v.Ephemeral != nil }) {

@@ -118,7 +118,7 @@ func TestPastUseIsThatOfAllPodsThatAnOwnerHasHad(t *testing.T) {
 	workload := func(name string, pods ...string) *Workload {
 		w := &Workload{Self: Ref{Kind: "Deployment", Namespace: "shop", Name: name}}
 		for _, pod := range pods {
-			w.Pods = append(w.Pods, &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: pod}})
+			w.Pods = append(w.Pods, newPod(&corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: pod}}))
 		}
 		return w
 	}

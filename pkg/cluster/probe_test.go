@@ -216,9 +216,9 @@ func TestAnswersAreBounded(t *testing.T) {
 
 func TestKubeletsOfPodsWithClaimsAreAskedFirst(t *testing.T) {
 	claim := corev1.Volume{VolumeSource: corev1.VolumeSource{PersistentVolumeClaim: &corev1.PersistentVolumeClaimVolumeSource{ClaimName: "data"}}}
-	pods := []*corev1.Pod{
-		{Spec: corev1.PodSpec{NodeName: "a"}},
-		{Spec: corev1.PodSpec{NodeName: "c", Volumes: []corev1.Volume{claim}}},
+	pods := []*Pod{
+		newPod(&corev1.Pod{Spec: corev1.PodSpec{NodeName: "a"}}),
+		newPod(&corev1.Pod{Spec: corev1.PodSpec{NodeName: "c", Volumes: []corev1.Volume{claim}}}),
 	}
 	if got := withClaimsFirst([]string{"a", "b", "c"}, pods); !slices.Equal(got, []string{"c", "a", "b"}) {
 		t.Errorf("asked in the order %v", got)

@@ -45,12 +45,12 @@ func (s *Snapshot) indexReserved() map[string]Reserved {
 
 // requestsOnce is PodRequests, which for pods that share their containers it
 // works out once; what it gives is not to be changed.
-func requestsOnce() func(*corev1.Pod) corev1.ResourceList {
+func requestsOnce() func(*Pod) corev1.ResourceList {
 	type alike struct{ containers, init *corev1.Container }
 	known := map[alike]corev1.ResourceList{}
-	return func(pod *corev1.Pod) corev1.ResourceList {
+	return func(pod *Pod) corev1.ResourceList {
 		if decidedElsewhere(pod) || len(pod.Spec.Containers) == 0 {
-			return PodRequests(pod)
+			return PodRequests(pod.Whole())
 		}
 		key := alike{containers: &pod.Spec.Containers[0]}
 		if len(pod.Spec.InitContainers) > 0 {
@@ -58,7 +58,7 @@ func requestsOnce() func(*corev1.Pod) corev1.ResourceList {
 		}
 		requests, found := known[key]
 		if !found {
-			requests = PodRequests(pod)
+			requests = PodRequests(pod.Whole())
 			known[key] = requests
 		}
 		return requests
@@ -67,7 +67,7 @@ func requestsOnce() func(*corev1.Pod) corev1.ResourceList {
 
 // decidedElsewhere reports whether more than a pod's containers decides what is
 // reserved for it: its overhead, resources of the whole pod, or a resize.
-func decidedElsewhere(pod *corev1.Pod) bool {
+func decidedElsewhere(pod *Pod) bool {
 	resized := func(status corev1.ContainerStatus) bool {
 		return status.Resources != nil || status.AllocatedResources != nil
 	}
@@ -84,7 +84,7 @@ func PodRequests(pod *corev1.Pod) corev1.ResourceList {
 
 // staysWithNode reports whether a pod is of its node, and is not made anew on
 // another one.
-func staysWithNode(pod *corev1.Pod) bool {
+func staysWithNode(pod *Pod) bool {
 	for _, owner := range pod.OwnerReferences {
 		if owner.Controller != nil && *owner.Controller && (owner.Kind == "DaemonSet" || owner.Kind == "Node") {
 			return true

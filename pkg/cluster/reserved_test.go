@@ -21,7 +21,7 @@ func TestReservedAddsUpWhatTheSchedulerReserves(t *testing.T) {
 	ended.Status.Phase = corev1.PodSucceeded
 	s := (&Snapshot{
 		Nodes: []*corev1.Node{{ObjectMeta: metav1.ObjectMeta{Name: node}}},
-		Pods:  []*corev1.Pod{plain, twin, heavy, resized, ended},
+		Pods:  []*Pod{newPod(plain), newPod(twin), newPod(heavy), newPod(resized), newPod(ended)},
 	}).complete()
 	got := s.ReservedOn(node)
 	if cpu := got.Requests[corev1.ResourceCPU]; got.Pods != 4 || cpu.MilliValue() != 100+100+150+300 {

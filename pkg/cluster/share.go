@@ -30,7 +30,11 @@ type sharer struct {
 	first      map[types.UID]*metav1.ObjectMeta // of each controller's pods
 	metas      map[digest]*metav1.ObjectMeta    // of pods, without what is each one's own
 
-	scratch, own, container []byte // used again and again
+	statuses map[digest]*corev1.PodStatus // of the pods of a template
+
+	// Used again and again:
+	scratch, own, rest []byte
+	placed             corev1.PodSpec
 }
 
 // digest stands for a value's encoding, which would take the memory that
@@ -41,6 +45,7 @@ func newSharer() *sharer {
 	return &sharer{
 		specs: map[digest]*corev1.PodSpec{}, containers: map[digest][]corev1.Container{},
 		labels: map[digest]map[string]string{}, first: map[types.UID]*metav1.ObjectMeta{}, metas: map[digest]*metav1.ObjectMeta{},
+		statuses: map[digest]*corev1.PodStatus{},
 	}
 }
 

@@ -50,7 +50,7 @@ type Snapshot struct {
 	NodeMetrics      []*metricsv1beta1.NodeMetrics
 	Nodes            []*corev1.Node
 	OpenShiftBackups []*metav1.PartialObjectMetadata
-	Pods             []*corev1.Pod
+	Pods             []*Pod
 	ReplicaSets      []*metav1.PartialObjectMetadata
 	ResourceQuotas   []*corev1.ResourceQuota
 	ScaledObjects    []*unstructured.Unstructured

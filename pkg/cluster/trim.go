@@ -6,6 +6,7 @@ import (
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -38,6 +39,8 @@ func trim(obj runtime.Object) {
 		trimPod(obj)
 	case *corev1.Secret:
 		trimSecret(obj)
+	case *discoveryv1.EndpointSlice:
+		trimEndpoints(obj)
 	}
 }
 
@@ -61,6 +64,14 @@ func trimSecret(secret *corev1.Secret) {
 	}
 }
 
+// trimEndpoints keeps of endpoints, which grow with the pods, what they are ready
+// for.
+func trimEndpoints(slice *discoveryv1.EndpointSlice) {
+	for i := range slice.Endpoints {
+		slice.Endpoints[i] = discoveryv1.Endpoint{Conditions: slice.Endpoints[i].Conditions}
+	}
+}
+
 // trimPodSpec trims what the pods of a template share.
 func trimPodSpec(spec *corev1.PodSpec) {
 	intern(&spec.ServiceAccountName, &spec.SchedulerName, &spec.PriorityClassName)
@@ -78,19 +89,30 @@ func trimPodSpec(spec *corev1.PodSpec) {
 // trimPod trims what is a pod's own.
 func trimPod(pod *corev1.Pod) {
 	intern(&pod.Namespace, &pod.Spec.NodeName)
-	for _, statuses := range [][]corev1.ContainerStatus{pod.Status.InitContainerStatuses, pod.Status.ContainerStatuses} {
+	pod.ResourceVersion, pod.GenerateName = "", ""
+	trimStatus(&pod.Status, &pod.Spec)
+}
+
+// trimStatus drops what of a pod's status no practice reads: addresses, and since
+// when containers run.
+func trimStatus(status *corev1.PodStatus, spec *corev1.PodSpec) {
+	for _, statuses := range [][]corev1.ContainerStatus{status.InitContainerStatuses, status.ContainerStatuses} {
 		for i := range statuses {
 			intern(&statuses[i].Name, &statuses[i].Image, &statuses[i].ImageID)
-			trimResources(pod, &statuses[i])
+			trimResources(spec, &statuses[i])
 			statuses[i].VolumeMounts = nil
 			statuses[i].ContainerID = ""
+			if running := statuses[i].State.Running; running != nil {
+				running.StartedAt = metav1.Time{}
+			}
 		}
 	}
-	pod.ResourceVersion, pod.GenerateName = "", ""
-	pod.Status.HostIP, pod.Status.HostIPs, pod.Status.PodIP, pod.Status.PodIPs = "", nil, "", nil
-	pod.Status.Conditions = keep(pod.Status.Conditions, tells)
-	for i := range pod.Status.Conditions {
-		c := &pod.Status.Conditions[i]
+	status.HostIP, status.HostIPs, status.PodIP, status.PodIPs = "", nil, "", nil
+	status.Conditions = keep(status.Conditions, func(c *corev1.PodCondition) bool {
+		return c.Status != corev1.ConditionTrue || !routine(c.Type)
+	})
+	for i := range status.Conditions {
+		c := &status.Conditions[i]
 		intern((*string)(&c.Type), (*string)(&c.Status), &c.Reason)
 	}
 }
@@ -98,8 +120,8 @@ func trimPod(pod *corev1.Pod) {
 // trimResources drops from a container's status the resources that its spec
 // tells as well. They differ while the container is being resized, and then the
 // scheduler counts both (k8s.io/component-helpers/resource, PodRequests).
-func trimResources(pod *corev1.Pod, status *corev1.ContainerStatus) {
-	for _, containers := range [][]corev1.Container{pod.Spec.InitContainers, pod.Spec.Containers} {
+func trimResources(pod *corev1.PodSpec, status *corev1.ContainerStatus) {
+	for _, containers := range [][]corev1.Container{pod.InitContainers, pod.Containers} {
 		for i := range containers {
 			spec := containers[i].Resources
 			if containers[i].Name != status.Name || status.Resources == nil {
@@ -113,11 +135,10 @@ func trimResources(pod *corev1.Pod, status *corev1.ContainerStatus) {
 	status.AllocatedResources, status.Resources = nil, nil
 }
 
-// tells reports whether a condition of a pod says more than that its start went
-// well so far.
-func tells(c *corev1.PodCondition) bool {
-	routine := c.Type == corev1.PodInitialized || c.Type == corev1.ContainersReady || c.Type == corev1.PodReadyToStartContainers
-	return c.Status != corev1.ConditionTrue || !routine
+// routine are the conditions that, where they hold, say no more than that a pod's
+// start went well so far.
+func routine(kind corev1.PodConditionType) bool {
+	return kind == corev1.PodInitialized || kind == corev1.ContainersReady || kind == corev1.PodReadyToStartContainers
 }
 
 func trimContainer(c *corev1.Container) {

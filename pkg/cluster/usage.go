@@ -67,6 +67,6 @@ func (u *PodUsage) metrics() *metricsv1beta1.PodMetrics {
 
 // UsageOf is what the resource metrics API last saw a pod use; nil when it has no
 // sample of it.
-func (s *Snapshot) UsageOf(pod *corev1.Pod) *PodUsage {
+func (s *Snapshot) UsageOf(pod *Pod) *PodUsage {
 	return s.podUsages()[key{pod.Namespace, pod.Name}]
 }

@@ -42,7 +42,7 @@ type Workload struct {
 	Strategy *appsv1.DeploymentStrategy
 
 	// Pods are those of the Workload that the Snapshot holds.
-	Pods []*corev1.Pod
+	Pods []*Pod
 	// Services select the Template's labels.
 	Services []*corev1.Service
 	// Budgets select the Template's labels.
@@ -147,9 +147,9 @@ func cronJobWorkload(c *batchv1.CronJob) *Workload {
 
 // podWorkload is a Workload known by one of its pods. The template leaves out
 // what scheduling and admission wrote into the pod.
-func podWorkload(owner Ref, pod *corev1.Pod) *Workload {
-	template := &corev1.PodTemplateSpec{ObjectMeta: pod.ObjectMeta, Spec: pod.Spec}
-	template.Spec.NodeName = ""
+func podWorkload(owner Ref, pod *Pod) *Workload {
+	template := &corev1.PodTemplateSpec{ObjectMeta: pod.ObjectMeta, Spec: *pod.Spec.PodSpec}
+	template.Spec.Hostname, template.Spec.Affinity = pod.Spec.Hostname, pod.Spec.Affinity
 	return newWorkload(owner, &pod.ObjectMeta, template, "spec", nil)
 }
 
@@ -169,7 +169,7 @@ const templateHash = "pod-template-hash"
 
 // deploymentByName infers a pod's Deployment from its ReplicaSet's name, for
 // when ReplicaSets could not be read.
-func deploymentByName(pod *corev1.Pod, replicaSet *metav1.OwnerReference) (Ref, bool) {
+func deploymentByName(pod *Pod, replicaSet *metav1.OwnerReference) (Ref, bool) {
 	hash := pod.Labels[templateHash]
 	name, found := strings.CutSuffix(replicaSet.Name, "-"+hash)
 	if hash == "" || !found || replicaSet.Kind != "ReplicaSet" {

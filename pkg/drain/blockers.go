@@ -256,7 +256,7 @@ func (w *world) surge(v *victim, b *budget, victims []*victim) []string {
 
 // unreadyFixes show the pods whose readiness would release a budget.
 func (w *world) unreadyFixes(b *budget) []string {
-	for _, pod := range w.s.Pods {
+	for _, pod := range w.pods {
 		if pod.Namespace == b.Namespace && !isReady(pod) && !ended(pod) && b.selector.Matches(labels.Set(pod.Labels)) {
 			return []string{in(pod.Namespace, "describe pod %s  # not ready; once it is, the budget allows one more", quote(pod.Name))}
 		}
@@ -319,7 +319,7 @@ func (w *world) unreachable(found *blockerSet, q Question, run nodeRun) {
 	}
 }
 
-func metav1ControllerKind(pod *corev1.Pod) string {
+func metav1ControllerKind(pod metav1.Object) string {
 	if controller := metav1.GetControllerOfNoCopy(pod); controller != nil {
 		return controller.Kind
 	}

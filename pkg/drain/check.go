@@ -63,10 +63,10 @@ type world struct {
 	budgets    budgets
 	daemonSets map[cluster.Ref]bool
 	scheduler  *scheduler
+	pods       []*corev1.Pod // as the cluster has them
 	podsOn     map[string][]*corev1.Pod
-	// workloads are those of the pods that the drain made.
-	workloads map[*corev1.Pod]*cluster.Workload
-	made      int
+	workloads  map[*corev1.Pod]*cluster.Workload
+	made       int
 	// planning notes in gave what replacements give back to budgets.
 	planning bool
 	gave     []*budget
@@ -76,32 +76,34 @@ type world struct {
 	waiting []*victim
 }
 
-// podsByNode are the pods that are bound, by node.
-func podsByNode(s *cluster.Snapshot) map[string][]*corev1.Pod {
-	on := map[string][]*corev1.Pod{}
-	for _, pod := range s.Pods {
-		if pod.Spec.NodeName != "" {
-			on[pod.Spec.NodeName] = append(on[pod.Spec.NodeName], pod)
-		}
-	}
-	return on
-}
-
-func newWorld(ctx context.Context, s *cluster.Snapshot, q Question, quick bool) (*world, error) {
-	sc, err := newScheduler(ctx, s, q.Scheduler, quick)
-	if err != nil {
-		return nil, err
-	}
+// newUnscheduled is a world in which nothing is placed.
+func newUnscheduled(s *cluster.Snapshot, q Question) *world {
 	w := &world{
-		s: s, o: q.Options, budgets: newBudgets(s.Budgets), scheduler: sc,
-		daemonSets: map[cluster.Ref]bool{}, podsOn: podsByNode(s), workloads: map[*corev1.Pod]*cluster.Workload{},
+		s: s, o: q.Options, budgets: newBudgets(s.Budgets),
+		daemonSets: map[cluster.Ref]bool{}, podsOn: map[string][]*corev1.Pod{}, workloads: make(map[*corev1.Pod]*cluster.Workload, len(s.Pods)),
 	}
 	for _, d := range s.DaemonSets {
 		w.daemonSets[cluster.RefOf("apps/v1", "DaemonSet", &d.ObjectMeta)] = true
 	}
-	for _, pod := range s.Pods {
+	for _, kept := range s.Pods {
+		pod := kept.Whole()
+		w.pods, w.workloads[pod] = append(w.pods, pod), s.WorkloadOf(kept)
+		if node := pod.Spec.NodeName; node != "" {
+			w.podsOn[node] = append(w.podsOn[node], pod)
+		}
+	}
+	return w
+}
+
+func newWorld(ctx context.Context, s *cluster.Snapshot, q Question, quick bool) (*world, error) {
+	w := newUnscheduled(s, q)
+	var err error
+	if w.scheduler, err = newScheduler(ctx, s, w.pods, q.Scheduler, quick); err != nil {
+		return nil, err
+	}
+	for _, pod := range w.pods {
 		if pod.Spec.NodeName == "" && !ended(pod) && pod.DeletionTimestamp.IsZero() {
-			v := &victim{pod: pod, workload: s.WorkloadOf(pod), successor: pod.DeepCopy(), report: &report.DrainPod{Namespace: pod.Namespace, Name: pod.Name}}
+			v := &victim{pod: pod, workload: w.workloads[pod], successor: pod.DeepCopy(), report: &report.DrainPod{Namespace: pod.Namespace, Name: pod.Name}}
 			v.report.Owner = owner(v)
 			w.waiting = append(w.waiting, v)
 		}
@@ -114,13 +116,6 @@ func newWorld(ctx context.Context, s *cluster.Snapshot, q Question, quick bool) 
 // as unknown.
 func (w *world) daemonSetExists(ref cluster.Ref) bool {
 	return w.daemonSets[ref] || !w.s.WasRead(cluster.DaemonSets)
-}
-
-func (w *world) workloadOf(pod *corev1.Pod) *cluster.Workload {
-	if workload := w.workloads[pod]; workload != nil {
-		return workload
-	}
-	return w.s.WorkloadOf(pod)
 }
 
 // settle gives the pods that wait for a node now the nodes that they fit: they
@@ -174,7 +169,7 @@ func (w *world) classify(node string) nodeRun {
 		if w.o.Selects != nil && !w.o.Selects.Matches(labels.Set(pod.Labels)) {
 			continue // kubectl does not even list it
 		}
-		v := &victim{pod: pod, workload: w.workloadOf(pod), filtered: w.o.filter(w.s.Time, w.daemonSetExists, pod)}
+		v := &victim{pod: pod, workload: w.workloads[pod], filtered: w.o.filter(w.s.Time, w.daemonSetExists, pod)}
 		v.report = w.describe(v, node)
 		run.refused = run.refused || len(v.filtered.refusals) > 0
 		run.victims = append(run.victims, v)
@@ -307,7 +302,7 @@ func (w *world) arrive(ctx context.Context, v *victim) {
 
 // preempt lets a pod that made room find another place.
 func (w *world) preempt(ctx context.Context, by *victim, pod *corev1.Pod) {
-	p := &victim{pod: pod, workload: w.workloadOf(pod), report: &report.DrainPod{Namespace: pod.Namespace, Name: pod.Name, Node: pod.Spec.NodeName, Priority: priority(pod)}}
+	p := &victim{pod: pod, workload: w.workloads[pod], report: &report.DrainPod{Namespace: pod.Namespace, Name: pod.Name, Node: pod.Spec.NodeName, Priority: priority(pod)}}
 	p.report.Owner = owner(p)
 	p.by = by
 	if isReady(pod) {

@@ -81,7 +81,7 @@ func (w *world) unplaced(l *losses, gone []*victim) {
 // stays names the pod's volume that exists on some nodes only.
 func (w *world) stays(pod *corev1.Pod) string {
 	for i := range pod.Spec.Volumes {
-		claim := w.s.Claim(pod.Namespace, cluster.ClaimOf(pod, &pod.Spec.Volumes[i]))
+		claim := w.s.Claim(pod.Namespace, cluster.ClaimOf(pod.Name, &pod.Spec.Volumes[i]))
 		if claim == nil || claim.Spec.VolumeName == "" {
 			continue
 		}
@@ -127,7 +127,7 @@ func (w *world) workloadsLost(l *losses, gone []*victim) {
 		}
 		ready := 0
 		for _, pod := range v.workload.Pods {
-			if isReady(pod) && pod.DeletionTimestamp.IsZero() {
+			if pod.IsReady() && pod.DeletionTimestamp.IsZero() {
 				ready++
 			}
 		}

@@ -63,16 +63,6 @@ func (f *Follower) Look(s *cluster.Snapshot, q Question) *report.DrainWatch {
 	return told
 }
 
-// newUnscheduled is a world in which nothing is placed.
-func newUnscheduled(s *cluster.Snapshot, q Question) *world {
-	w := &world{s: s, o: q.Options, budgets: newBudgets(s.Budgets), daemonSets: map[cluster.Ref]bool{}}
-	for _, d := range s.DaemonSets {
-		w.daemonSets[cluster.RefOf("apps/v1", "DaemonSet", &d.ObjectMeta)] = true
-	}
-	w.podsOn = podsByNode(s)
-	return w
-}
-
 // going are the pods of a node that a drain takes.
 func (r nodeRun) going() []*victim {
 	var all []*victim

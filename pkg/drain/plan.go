@@ -190,7 +190,7 @@ func (p *planner) contends(step *stepping, name string) string {
 				return "budget " + b.Namespace + "/" + b.Name
 			}
 		}
-		if wl := p.workloadOf(pod); wl != nil && wl.HasReplicas() && isReady(pod) && len(p.budgets.of(pod)) == 0 {
+		if wl := p.workloads[pod]; wl != nil && wl.HasReplicas() && isReady(pod) && len(p.budgets.of(pod)) == 0 {
 			if leaving[wl]++; len(wl.Pods) > 1 && step.leaving[wl]+leaving[wl] >= len(wl.Pods) {
 				return fmt.Sprintf("the last pods of %s/%s", wl.Owner.Namespace, wl.Owner.Name)
 			}

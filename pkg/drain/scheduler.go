@@ -56,7 +56,7 @@ type scheduler struct {
 }
 
 // newScheduler fills the scheduler's cache with the nodes and their pods.
-func newScheduler(ctx context.Context, s *cluster.Snapshot, configuration *config.KubeSchedulerConfiguration, quick bool) (*scheduler, error) {
+func newScheduler(ctx context.Context, s *cluster.Snapshot, pods []*corev1.Pod, configuration *config.KubeSchedulerConfiguration, quick bool) (*scheduler, error) {
 	schedulermetrics.Register()
 	sc := &scheduler{
 		profiles: map[string]framework.Framework{},
@@ -93,7 +93,7 @@ func newScheduler(ctx context.Context, s *cluster.Snapshot, configuration *confi
 		sc.cache.AddNode(sc.logger, node)
 		sc.nodes[node.Name] = node
 	}
-	for _, pod := range s.Pods {
+	for _, pod := range pods {
 		if pod.Spec.NodeName != "" && !ended(pod) && sc.nodes[pod.Spec.NodeName] != nil {
 			if err := sc.cache.AddPod(sc.logger, pod); err != nil {
 				return nil, fmt.Errorf("pod %s/%s: %w", pod.Namespace, pod.Name, err)

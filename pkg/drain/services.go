@@ -14,12 +14,15 @@ import (
 	"github.com/kubectl-prod/kubectl-prod/pkg/report"
 )
 
+// podName finds a pod of the Snapshot again.
+type podName struct{ namespace, name string }
+
 // services tells of Services that lose all their ready endpoints.
 func (w *world) services(l *losses, gone []*victim) {
-	evicted := map[*corev1.Pod]*victim{}
+	evicted := map[podName]*victim{}
 	namespaces := map[string]bool{}
 	for _, v := range gone {
-		evicted[v.pod] = v
+		evicted[podName{v.pod.Namespace, v.pod.Name}] = v
 		namespaces[v.pod.Namespace] = true
 	}
 	lost := map[string]bool{}
@@ -38,15 +41,15 @@ func (w *world) services(l *losses, gone []*victim) {
 }
 
 // endpoints counts a Service's ready pods and finds those that go.
-func (w *world) endpoints(service *corev1.Service, evicted map[*corev1.Pod]*victim) (ready int, leaving []*victim) {
+func (w *world) endpoints(service *corev1.Service, evicted map[podName]*victim) (ready int, leaving []*victim) {
 	selector := labels.SelectorFromSet(service.Spec.Selector)
 	for _, workload := range w.s.WorkloadsIn(service.Namespace) {
 		for _, pod := range workload.Pods {
-			if !isReady(pod) || !pod.DeletionTimestamp.IsZero() || !selector.Matches(labels.Set(pod.Labels)) {
+			if !pod.IsReady() || !pod.DeletionTimestamp.IsZero() || !selector.Matches(labels.Set(pod.Labels)) {
 				continue
 			}
 			ready++
-			if v := evicted[pod]; v != nil {
+			if v := evicted[podName{pod.Namespace, pod.Name}]; v != nil {
 				leaving = append(leaving, v)
 			}
 		}

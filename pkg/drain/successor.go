@@ -40,7 +40,7 @@ func (w *world) successor(v *victim) *corev1.Pod {
 // template is the node that a workload's own template names, past the
 // scheduler; "" as a rule.
 func (v *victim) template() string {
-	if v.workload == nil || v.workload.Template == nil || v.workload.Self.Kind == "Pod" || v.workload.Meta == &v.pod.ObjectMeta {
+	if v.workload == nil || v.workload.Template == nil || v.workload.Self.Kind == "Pod" {
 		return ""
 	}
 	return v.workload.Template.Spec.NodeName

@@ -80,7 +80,7 @@ func (w *world) lagging(victims []*victim) []report.DrainUnknown {
 func (b *budget) ready(s *cluster.Snapshot) int {
 	n := 0
 	for _, pod := range s.Pods {
-		if pod.Namespace == b.Namespace && isReady(pod) && pod.DeletionTimestamp.IsZero() && b.selector.Matches(labels.Set(pod.Labels)) {
+		if pod.Namespace == b.Namespace && pod.IsReady() && pod.DeletionTimestamp.IsZero() && b.selector.Matches(labels.Set(pod.Labels)) {
 			n++
 		}
 	}
@@ -164,7 +164,7 @@ func (w *world) uses(victims []*victim, also []cluster.Kind) map[cluster.Kind]bo
 // where a pod fits.
 func placedBy(pod *corev1.Pod) []cluster.Kind {
 	var kinds []cluster.Kind
-	if slices.ContainsFunc(pod.Spec.Volumes, func(volume corev1.Volume) bool { return cluster.ClaimOf(pod, &volume) != "" }) {
+	if slices.ContainsFunc(pod.Spec.Volumes, func(volume corev1.Volume) bool { return cluster.ClaimOf(pod.Name, &volume) != "" }) {
 		kinds = append(kinds, cluster.Claims, cluster.Volumes, cluster.StorageClasses, cluster.CSINodes)
 	}
 	if len(pod.Spec.ResourceClaims) > 0 {

@@ -69,7 +69,7 @@ func distribution(s *cluster.Snapshot) report.System {
 // (kubernetes: cmd/kubeadm/app/constants, EtcdAdvertiseClientUrlsAnnotationKey,
 // KubeAPIServerAdvertiseAddressEndpointAnnotationKey). RKE2 and Talos, whose pods
 // are alike, are told by their nodes.
-func annotatedByKubeadm(pod *corev1.Pod) bool {
+func annotatedByKubeadm(pod *cluster.Pod) bool {
 	if pod.Namespace != "kube-system" {
 		return false
 	}

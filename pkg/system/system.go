@@ -8,7 +8,6 @@ import (
 	"slices"
 	"strings"
 
-	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/kubectl-prod/kubectl-prod/pkg/cluster"
@@ -121,7 +120,7 @@ func health(workloads []*cluster.Workload) string {
 		}
 		all += wanted
 		for _, pod := range w.Pods {
-			if isReady(pod) {
+			if pod.IsReady() {
 				ready++
 			}
 		}
@@ -134,10 +133,4 @@ func health(workloads []*cluster.Workload) string {
 	default:
 		return fmt.Sprintf("sick, %d of %d pods ready", ready, all)
 	}
-}
-
-func isReady(pod *corev1.Pod) bool {
-	return slices.ContainsFunc(pod.Status.Conditions, func(c corev1.PodCondition) bool {
-		return c.Type == corev1.PodReady && c.Status == corev1.ConditionTrue
-	})
 }

@@ -30,8 +30,8 @@ func Live() cluster.Live {
 }
 
 // static are the static pods.
-func static(s *cluster.Snapshot) []*corev1.Pod {
-	var pods []*corev1.Pod
+func static(s *cluster.Snapshot) []*cluster.Pod {
+	var pods []*cluster.Pod
 	for _, pod := range s.Pods {
 		if _, mirrors := pod.Annotations[corev1.MirrorPodAnnotationKey]; mirrors {
 			pods = append(pods, pod)
@@ -113,7 +113,7 @@ func Find(s *cluster.Snapshot) Target {
 }
 
 // member reads a static pod that runs etcd.
-func member(pod *corev1.Pod) (Member, bool) {
+func member(pod *cluster.Pod) (Member, bool) {
 	for _, c := range pod.Spec.Containers {
 		flags, runs := flagsOf(c, "etcd")
 		if !runs || pod.Labels["component"] != "etcd" && flags["data-dir"] == "" {
@@ -131,7 +131,7 @@ func member(pod *corev1.Pod) (Member, bool) {
 			User:    pod.Spec.SecurityContext,
 			DataDir: cmp.Or(flags["data-dir"], flags["name"]+".etcd"), ClusterToken: cmp.Or(flags["initial-cluster-token"], "etcd-cluster"),
 			Quota: flags["quota-backend-bytes"],
-			Ready: ready(pod),
+			Ready: pod.IsReady(),
 		}
 		m.mount(pod, c)
 		m.DataDir = onNode(pod, c, m.DataDir)
@@ -141,7 +141,7 @@ func member(pod *corev1.Pod) (Member, bool) {
 }
 
 // mount keeps those volumes of the pod that hold its certificates.
-func (m *Member) mount(pod *corev1.Pod, c corev1.Container) {
+func (m *Member) mount(pod *cluster.Pod, c corev1.Container) {
 	for _, mount := range c.VolumeMounts {
 		if !slices.ContainsFunc([]string{m.CA, m.Cert, m.Key}, func(file string) bool { return file != "" && below(file, mount.MountPath) }) {
 			continue
@@ -156,7 +156,7 @@ func (m *Member) mount(pod *corev1.Pod, c corev1.Container) {
 }
 
 // onNode is where a path in the container lies on the node.
-func onNode(pod *corev1.Pod, c corev1.Container, file string) string {
+func onNode(pod *cluster.Pod, c corev1.Container, file string) string {
 	for _, mount := range c.VolumeMounts {
 		for _, volume := range pod.Spec.Volumes {
 			if volume.Name == mount.Name && volume.HostPath != nil && below(file, mount.MountPath) {
@@ -169,12 +169,6 @@ func onNode(pod *corev1.Pod, c corev1.Container, file string) string {
 
 func below(file, directory string) bool {
 	return file == directory || strings.HasPrefix(file, strings.TrimSuffix(directory, "/")+"/")
-}
-
-func ready(pod *corev1.Pod) bool {
-	return slices.ContainsFunc(pod.Status.Conditions, func(c corev1.PodCondition) bool {
-		return c.Type == corev1.PodReady && c.Status == corev1.ConditionTrue
-	})
 }
 
 func first(list string) string {

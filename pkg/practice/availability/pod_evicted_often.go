@@ -37,7 +37,7 @@ func PodEvictedOften() practice.Practice {
 		Thresholds: practice.Thresholds{{Name: "pods", Value: 3, Meaning: "of one workload, from which on it is no accident"}, {Name: "hours", Value: 24, Meaning: "back, that evictions are counted"}},
 		CheckBy: func(s *cluster.Snapshot, by practice.Thresholds) practice.Verdict {
 			return practice.EachWorkload(hasPods, func(s *cluster.Snapshot, w *cluster.Workload) []practice.Finding {
-				n, newest := 0, (*corev1.Pod)(nil)
+				n, newest := 0, (*cluster.Pod)(nil)
 				for _, pod := range w.Pods {
 					if pod.Status.Phase == corev1.PodFailed && pod.Status.Reason == "Evicted" && s.Time.Sub(evictedAt(pod)) < by.Span("hours", time.Hour) {
 						n++
@@ -58,7 +58,7 @@ func PodEvictedOften() practice.Practice {
 }
 
 // evictedAt is when the kubelet gave a pod up, or at the least when it began.
-func evictedAt(pod *corev1.Pod) time.Time {
+func evictedAt(pod *cluster.Pod) time.Time {
 	for i := range pod.Status.Conditions {
 		if c := &pod.Status.Conditions[i]; c.Type == corev1.DisruptionTarget {
 			return c.LastTransitionTime.Time

@@ -1,8 +1,6 @@
 package availability
 
 import (
-	corev1 "k8s.io/api/core/v1"
-
 	"github.com/kubectl-prod/kubectl-prod/pkg/cluster"
 	"github.com/kubectl-prod/kubectl-prod/pkg/practice"
 	"github.com/kubectl-prod/kubectl-prod/pkg/report"
@@ -32,7 +30,7 @@ func PodPending() practice.Practice {
 		Needs:    []cluster.Kind{cluster.Pods},
 		Uses:     []cluster.Kind{cluster.ReplicaSets, cluster.Jobs},
 		Check: practice.EachWorkload(hasPods, func(s *cluster.Snapshot, w *cluster.Workload) []practice.Finding {
-			return eachTrouble(w, func(pod *corev1.Pod) *trouble { return pending(s.Time, pod) })
+			return eachTrouble(w, func(pod *cluster.Pod) *trouble { return pending(s.Time, pod) })
 		}),
 	}
 }

@@ -34,7 +34,7 @@ func PodStuckTerminating() practice.Practice {
 		Needs:    []cluster.Kind{cluster.Pods},
 		Uses:     []cluster.Kind{cluster.ReplicaSets, cluster.Jobs, cluster.Nodes},
 		Check: practice.EachWorkload(hasPods, func(s *cluster.Snapshot, w *cluster.Workload) []practice.Finding {
-			return eachTrouble(w, func(pod *corev1.Pod) *trouble {
+			return eachTrouble(w, func(pod *cluster.Pod) *trouble {
 				// The deletion timestamp is when the grace period ends.
 				if pod.DeletionTimestamp == nil || s.Time.Sub(pod.DeletionTimestamp.Time) < settling {
 					return nil
@@ -45,7 +45,7 @@ func PodStuckTerminating() practice.Practice {
 	}
 }
 
-func whatHolds(s *cluster.Snapshot, pod *corev1.Pod) string {
+func whatHolds(s *cluster.Snapshot, pod *cluster.Pod) string {
 	if len(pod.Finalizers) > 0 {
 		return "held by the finalizers " + strings.Join(pod.Finalizers, ", ")
 	}

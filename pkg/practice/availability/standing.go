@@ -38,7 +38,7 @@ func distinct(names []string) []string {
 }
 
 // stays reports whether a pod is neither over nor on its way out.
-func stays(pod *corev1.Pod) bool {
+func stays(pod *cluster.Pod) bool {
 	return pod.DeletionTimestamp == nil && pod.Status.Phase != corev1.PodSucceeded && pod.Status.Phase != corev1.PodFailed
 }
 

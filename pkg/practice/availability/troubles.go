@@ -23,7 +23,7 @@ type trouble struct {
 
 // eachTrouble makes one finding for each distinct trouble of a Workload's pods,
 // with how many have it.
-func eachTrouble(w *cluster.Workload, of func(*corev1.Pod) *trouble) []practice.Finding {
+func eachTrouble(w *cluster.Workload, of func(*cluster.Pod) *trouble) []practice.Finding {
 	counts, first := map[string]int{}, map[string]*trouble{}
 	var order []string
 	for _, pod := range w.Pods {
@@ -44,12 +44,12 @@ func eachTrouble(w *cluster.Workload, of func(*corev1.Pod) *trouble) []practice.
 }
 
 // describePod is where the events of a pod stand.
-func describePod(pod *corev1.Pod) string {
+func describePod(pod *cluster.Pod) string {
 	return fmt.Sprintf("kubectl describe pod %s -n %s", pod.Name, pod.Namespace)
 }
 
 // pending is why a pod is not started: not scheduled, or held up on its node.
-func pending(now time.Time, pod *corev1.Pod) *trouble {
+func pending(now time.Time, pod *cluster.Pod) *trouble {
 	if !stays(pod) || pod.Status.Phase == corev1.PodRunning {
 		return nil
 	}
@@ -77,7 +77,7 @@ func heldUp() []string {
 }
 
 // scheduledFor is how long a pod has had a node.
-func scheduledFor(now time.Time, pod *corev1.Pod) time.Duration {
+func scheduledFor(now time.Time, pod *cluster.Pod) time.Duration {
 	for i := range pod.Status.Conditions {
 		if c := &pod.Status.Conditions[i]; c.Type == corev1.PodScheduled && c.Status == corev1.ConditionTrue {
 			return now.Sub(c.LastTransitionTime.Time)
@@ -87,7 +87,7 @@ func scheduledFor(now time.Time, pod *corev1.Pod) time.Duration {
 }
 
 // starting reports whether no container of a pod has started or tried to.
-func starting(pod *corev1.Pod) bool {
+func starting(pod *cluster.Pod) bool {
 	for _, status := range statuses(pod) {
 		if waiting := status.State.Waiting; waiting == nil || (waiting.Reason != "ContainerCreating" && waiting.Reason != "PodInitializing") {
 			return false
@@ -97,7 +97,7 @@ func starting(pod *corev1.Pod) bool {
 }
 
 // imageTrouble is why a pod's image is not there.
-func imageTrouble(pod *corev1.Pod) *trouble {
+func imageTrouble(pod *cluster.Pod) *trouble {
 	if !stays(pod) {
 		return nil
 	}
@@ -127,12 +127,12 @@ func detail(message string) string {
 	return ": " + message
 }
 
-func statuses(pod *corev1.Pod) []corev1.ContainerStatus {
+func statuses(pod *cluster.Pod) []corev1.ContainerStatus {
 	return slices.Concat(pod.Status.InitContainerStatuses, pod.Status.ContainerStatuses)
 }
 
 // crashes reports whether a pod's container loops, which restart-loop tells.
-func crashes(pod *corev1.Pod) bool {
+func crashes(pod *cluster.Pod) bool {
 	return slices.ContainsFunc(statuses(pod), func(status corev1.ContainerStatus) bool {
 		return status.State.Waiting != nil && status.State.Waiting.Reason == "CrashLoopBackOff"
 	})

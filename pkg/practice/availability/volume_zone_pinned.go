@@ -51,8 +51,8 @@ func VolumeZonePinned() practice.Practice {
 	}
 }
 
-func hasClaim(pod *corev1.Pod) bool {
-	return slices.ContainsFunc(pod.Spec.Volumes, func(v corev1.Volume) bool { return cluster.ClaimOf(pod, &v) != "" })
+func hasClaim(pod *cluster.Pod) bool {
+	return slices.ContainsFunc(pod.Spec.Volumes, func(v corev1.Volume) bool { return cluster.ClaimOf(pod.Name, &v) != "" })
 }
 
 // pinnedZone is the one zone that the volumes of all of at least two pods
@@ -76,9 +76,9 @@ func pinnedZone(s *cluster.Snapshot, w *cluster.Workload) string {
 }
 
 // zoneOfVolumes is the one zone that some volume of a pod allows.
-func zoneOfVolumes(s *cluster.Snapshot, pod *corev1.Pod) string {
+func zoneOfVolumes(s *cluster.Snapshot, pod *cluster.Pod) string {
 	for i := range pod.Spec.Volumes {
-		claim := s.Claim(pod.Namespace, cluster.ClaimOf(pod, &pod.Spec.Volumes[i]))
+		claim := s.Claim(pod.Namespace, cluster.ClaimOf(pod.Name, &pod.Spec.Volumes[i]))
 		if claim == nil {
 			continue
 		}

@@ -58,7 +58,7 @@ func WorkloadUnavailable() practice.Practice {
 
 // unexplained tells of missing pods that no other practice explains.
 func unexplained(s *cluster.Snapshot, w *cluster.Workload, wanted, ready int) []practice.Finding {
-	told, unready := 0, []*corev1.Pod{}
+	told, unready := 0, []*cluster.Pod{}
 	for _, pod := range w.Pods {
 		switch state := readiness(pod); {
 		case !stays(pod):
@@ -91,7 +91,7 @@ func unexplained(s *cluster.Snapshot, w *cluster.Workload, wanted, ready int) []
 	return []practice.Finding{practice.On(w.Owner, "status", "%s", text).Mended("%s; kubectl logs -n %s %s", describePod(unready[0]), unready[0].Namespace, unready[0].Name)}
 }
 
-func longest(s *cluster.Snapshot, pods []*corev1.Pod) string {
+func longest(s *cluster.Snapshot, pods []*cluster.Pod) string {
 	oldest := readiness(pods[0]).LastTransitionTime.Time
 	for _, pod := range pods {
 		if at := readiness(pod).LastTransitionTime.Time; at.Before(oldest) {
@@ -101,7 +101,7 @@ func longest(s *cluster.Snapshot, pods []*corev1.Pod) string {
 	return since(s.Time, oldest)
 }
 
-func readiness(pod *corev1.Pod) *corev1.PodCondition {
+func readiness(pod *cluster.Pod) *corev1.PodCondition {
 	for i := range pod.Status.Conditions {
 		if pod.Status.Conditions[i].Type == corev1.PodReady {
 			return &pod.Status.Conditions[i]

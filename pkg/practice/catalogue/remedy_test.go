@@ -323,7 +323,7 @@ func names(ref cluster.Ref, obj *unstructured.Unstructured) bool {
 // rollOut gives the pods of a workload its new template, in the place of the
 // scheduler and the kubelet: spread over the nodes where the template asks for
 // it, started anew, and as the user that it sets.
-func (c trial) rollOut(t *testing.T, pods []*corev1.Pod, owner *unstructured.Unstructured) {
+func (c trial) rollOut(t *testing.T, pods []*cluster.Pod, owner *unstructured.Unstructured) {
 	t.Helper()
 	template, found, err := unstructured.NestedMap(owner.Object, "spec", "template", "spec")
 	if err != nil || !found {

@@ -102,7 +102,7 @@ func gpusHeld(w *cluster.Workload) int64 {
 		if pod.Status.Phase != corev1.PodRunning || !asksForGPU(pod) {
 			continue
 		}
-		for name, quantity := range cluster.PodRequests(pod) {
+		for name, quantity := range cluster.PodRequests(pod.Whole()) {
 			if isGPU(name) {
 				held += quantity.Value()
 			}
@@ -114,7 +114,7 @@ func gpusHeld(w *cluster.Workload) int64 {
 func isGPU(name corev1.ResourceName) bool { return strings.HasSuffix(string(name), "/gpu") }
 
 // asksForGPU spares the sum for the many pods that do not.
-func asksForGPU(pod *corev1.Pod) bool {
+func asksForGPU(pod *cluster.Pod) bool {
 	for _, containers := range [][]corev1.Container{pod.Spec.InitContainers, pod.Spec.Containers} {
 		for i := range containers {
 			for name := range containers[i].Resources.Requests {

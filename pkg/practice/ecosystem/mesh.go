@@ -16,7 +16,7 @@ const (
 
 // containerOf finds a container of a pod, sidecars among the init containers
 // too; nil when there is none.
-func containerOf(pod *corev1.Pod, name string) *corev1.Container {
+func containerOf(pod *cluster.Pod, name string) *corev1.Container {
 	for _, containers := range [][]corev1.Container{pod.Spec.Containers, pod.Spec.InitContainers} {
 		if at := slices.IndexFunc(containers, func(c corev1.Container) bool { return c.Name == name }); at >= 0 {
 			return &containers[at]
@@ -26,7 +26,7 @@ func containerOf(pod *corev1.Pod, name string) *corev1.Container {
 }
 
 // isLive reports whether a pod runs, or is to.
-func isLive(pod *corev1.Pod) bool {
+func isLive(pod *cluster.Pod) bool {
 	return pod.Status.Phase != corev1.PodSucceeded && pod.Status.Phase != corev1.PodFailed && pod.DeletionTimestamp == nil
 }
 

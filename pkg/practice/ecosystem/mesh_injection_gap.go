@@ -57,7 +57,7 @@ func MeshInjectionGap() practice.Practice {
 
 // wantsProxy names the mesh that is to inject a pod, its proxy's container, and
 // by what; "" when none is. What a pod says of itself goes before its namespace.
-func wantsProxy(s *cluster.Snapshot, pod *corev1.Pod) (mesh, proxy, because string) {
+func wantsProxy(s *cluster.Snapshot, pod *cluster.Pod) (mesh, proxy, because string) {
 	ns := s.Namespace(pod.Namespace)
 	if ns == nil {
 		ns = &corev1.Namespace{}

@@ -86,7 +86,7 @@ func offersMetricsNow(w *cluster.Workload) bool {
 	return offersMetrics(w) && slices.ContainsFunc(w.Pods, isRunning)
 }
 
-func isRunning(pod *corev1.Pod) bool { return pod.Status.Phase == corev1.PodRunning }
+func isRunning(pod *cluster.Pod) bool { return pod.Status.Phase == corev1.PodRunning }
 
 // unscraped judges a workload by what Prometheus says of its pods: that it knows
 // none of them, or that some do not answer.

@@ -70,7 +70,7 @@ func loopsOf(s *cluster.Snapshot, w *cluster.Workload, by practice.Thresholds) [
 
 func hasPods(w *cluster.Workload) bool { return len(w.Pods) > 0 }
 
-func allStatuses(pod *corev1.Pod) []corev1.ContainerStatus {
+func allStatuses(pod *cluster.Pod) []corev1.ContainerStatus {
 	return slices.Concat(pod.Status.InitContainerStatuses, pod.Status.ContainerStatuses)
 }
 
@@ -89,7 +89,7 @@ type loop struct {
 	last     *corev1.ContainerStateTerminated
 }
 
-func (l *loop) add(pod *corev1.Pod, status corev1.ContainerStatus) {
+func (l *loop) add(pod *cluster.Pod, status corev1.ContainerStatus) {
 	l.pods = append(l.pods, pod.Name)
 	l.restarts += status.RestartCount
 	for _, ended := range []*corev1.ContainerStateTerminated{status.State.Terminated, status.LastTerminationState.Terminated} {

@@ -11,9 +11,9 @@ import (
 // uses is what pods and templates refer to, by namespace.
 type uses struct {
 	named map[key]bool
-	// text is all free text of a namespace's templates in which a name may
-	// be mentioned.
-	text map[string]*strings.Builder
+	// text is all free text of a namespace in which a name may be mentioned,
+	// each piece once.
+	text map[string]map[string]bool
 }
 
 type key struct{ namespace, name string }
@@ -22,13 +22,13 @@ type key struct{ namespace, name string }
 // resources at hand refer to.
 // Pods count beside their workload's template: they may run an older one.
 func configMapUses(s *cluster.Snapshot) uses {
-	u := uses{named: map[key]bool{}, text: map[string]*strings.Builder{}}
+	u := uses{named: map[key]bool{}, text: map[string]map[string]bool{}}
 	for _, w := range s.Workloads() {
 		u.spec(w.Self.Namespace, &w.Template.Spec)
 		u.mentions(w)
 	}
 	for _, pod := range s.Pods {
-		u.spec(pod.Namespace, &pod.Spec)
+		u.spec(pod.Namespace, pod.Spec.PodSpec)
 	}
 	for _, job := range s.Jobs {
 		u.spec(job.Namespace, &job.Spec.Template.Spec)
@@ -54,9 +54,12 @@ func (u uses) of(namespace, name string) bool {
 	if u.named[key{namespace, name}] {
 		return true
 	}
-	for from, text := range u.text {
-		if strings.Contains(text.String(), namespace+"/"+name) || (from == namespace && strings.Contains(text.String(), name)) {
-			return true
+	full := namespace + "/" + name
+	for from, pieces := range u.text {
+		for text := range pieces {
+			if from == namespace && strings.Contains(text, name) || strings.Contains(text, full) {
+				return true
+			}
 		}
 	}
 	return false
@@ -101,25 +104,27 @@ func (u uses) environment(namespace string, env []corev1.EnvVar, from []corev1.E
 // mentions notes the free text of a Workload's template: controllers are told
 // by arguments, variables and annotations which ConfigMap to read.
 func (u uses) mentions(w *cluster.Workload) {
-	text := u.text[w.Self.Namespace]
-	if text == nil {
-		text = &strings.Builder{}
-		u.text[w.Self.Namespace] = text
-	}
-	note := func(values ...string) {
-		for _, value := range values {
-			text.WriteString(value)
-			text.WriteByte('\n')
-		}
-	}
+	namespace := w.Self.Namespace
 	for _, value := range w.Template.Annotations {
-		note(value)
+		u.note(namespace, value)
 	}
 	for c := range w.Containers() {
-		note(c.Command...)
-		note(c.Args...)
+		u.note(namespace, c.Command...)
+		u.note(namespace, c.Args...)
 		for _, variable := range c.Env {
-			note(variable.Value)
+			u.note(namespace, variable.Value)
 		}
+	}
+}
+
+// note notes free text of a namespace in which a name may be mentioned.
+func (u uses) note(namespace string, values ...string) {
+	pieces := u.text[namespace]
+	if pieces == nil {
+		pieces = map[string]bool{}
+		u.text[namespace] = pieces
+	}
+	for _, value := range values {
+		pieces[value] = true
 	}
 }

@@ -32,9 +32,9 @@ func NodeUnpatched() practice.Practice {
 		Needs:        []cluster.Kind{cluster.Nodes},
 		Check: func(s *cluster.Snapshot) practice.Verdict {
 			var v practice.Verdict
-			newest := map[string]*version.Version{}
+			newest, number := map[string]*version.Version{}, regexp.MustCompile(`^\d+(\.\d+)+(-\d+)?`)
 			for _, node := range s.Nodes {
-				for _, c := range components(node) {
+				for _, c := range components(node, number) {
 					if best := newest[c.peers]; best == nil || best.LessThan(c.version) {
 						newest[c.peers] = c.version
 					}
@@ -44,7 +44,7 @@ func NodeUnpatched() practice.Practice {
 				ref := cluster.RefOf("v1", "Node", &node.ObjectMeta)
 				v.Judged = append(v.Judged, ref)
 				var behind []string
-				for _, c := range components(node) {
+				for _, c := range components(node, number) {
 					if c.version.LessThan(newest[c.peers]) {
 						behind = append(behind, fmt.Sprintf("%s %s where others have %s", c.name, c.version, newest[c.peers]))
 					}
@@ -65,12 +65,13 @@ type component struct {
 	version     *version.Version
 }
 
-func components(node *corev1.Node) []component {
+// components are a node's, by the number that a version begins with.
+func components(node *corev1.Node, begins *regexp.Regexp) []component {
 	var all []component
 	info := node.Status.NodeInfo
 	add := func(name, text, among string) {
 		// A distribution's kernel has its patch level behind a dash.
-		number := strings.Replace(regexp.MustCompile(`^\d+(\.\d+)+(-\d+)?`).FindString(strings.TrimPrefix(text, "v")), "-", ".", 1)
+		number := strings.Replace(begins.FindString(strings.TrimPrefix(text, "v")), "-", ".", 1)
 		if v, err := version.ParseGeneric(number); err == nil {
 			all = append(all, component{name, name + " " + among, v})
 		}

@@ -14,13 +14,13 @@ import (
 // secretUses gathers the Secrets that pods, templates, service accounts,
 // Ingresses, volumes and the custom resources at hand refer to.
 func secretUses(s *cluster.Snapshot) uses {
-	u := uses{named: map[key]bool{}, text: map[string]*strings.Builder{}}
+	u := uses{named: map[key]bool{}, text: map[string]map[string]bool{}}
 	for _, w := range s.Workloads() {
 		u.secretsOf(w.Self.Namespace, &w.Template.Spec)
 		u.mentions(w)
 	}
 	for _, pod := range s.Pods {
-		u.secretsOf(pod.Namespace, &pod.Spec)
+		u.secretsOf(pod.Namespace, pod.Spec.PodSpec)
 	}
 	for _, job := range s.Jobs {
 		u.secretsOf(job.Namespace, &job.Spec.Template.Spec)
@@ -91,19 +91,6 @@ func (u uses) secretsOf(namespace string, spec *corev1.PodSpec) {
 	}
 	for _, c := range spec.EphemeralContainers {
 		environment(c.Env, c.EnvFrom)
-	}
-}
-
-// note notes free text of a namespace in which a name may be mentioned.
-func (u uses) note(namespace string, values ...string) {
-	text := u.text[namespace]
-	if text == nil {
-		text = &strings.Builder{}
-		u.text[namespace] = text
-	}
-	for _, value := range values {
-		text.WriteString(value)
-		text.WriteByte('\n')
 	}
 }
 

@@ -59,7 +59,7 @@ func claimUses(s *cluster.Snapshot) (mounted, ofSets map[key]bool) {
 	}
 	for _, pod := range s.Pods {
 		for i := range pod.Spec.Volumes {
-			mounted[key{pod.Namespace, cluster.ClaimOf(pod, &pod.Spec.Volumes[i])}] = true
+			mounted[key{pod.Namespace, cluster.ClaimOf(pod.Name, &pod.Spec.Volumes[i])}] = true
 		}
 	}
 	for _, set := range s.StatefulSets {

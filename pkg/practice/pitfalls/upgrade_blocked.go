@@ -189,7 +189,7 @@ func (u *upgrade) gone(component string, removals []cluster.Removal, names []str
 }
 
 // flagsOf are the flags on a pod's command lines, and their values.
-func flagsOf(pod *corev1.Pod) map[string]string {
+func flagsOf(pod *cluster.Pod) map[string]string {
 	flags := map[string]string{}
 	for _, c := range pod.Spec.Containers {
 		for _, found := range regexp.MustCompile(`(?m)^--([a-z0-9-]+)(?:[= ](.*))?$`).FindAllStringSubmatch(strings.Join(slices.Concat(c.Command, c.Args), "\n"), -1) {

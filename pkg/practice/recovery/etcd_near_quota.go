@@ -7,8 +7,6 @@ import (
 	"strconv"
 	"strings"
 
-	corev1 "k8s.io/api/core/v1"
-
 	"github.com/kubectl-prod/kubectl-prod/pkg/cluster"
 	"github.com/kubectl-prod/kubectl-prod/pkg/etcd/record"
 	"github.com/kubectl-prod/kubectl-prod/pkg/practice"
@@ -88,6 +86,6 @@ func etcdQuota(s *cluster.Snapshot) (quota float64, seen bool) {
 
 // isEtcd reports whether a pod is etcd's own, as kubeadm and RKE2 label it, or
 // OpenShift does.
-func isEtcd(pod *corev1.Pod) bool {
+func isEtcd(pod *cluster.Pod) bool {
 	return (pod.Namespace == "kube-system" && pod.Labels["component"] == "etcd") || (pod.Namespace == "openshift-etcd" && pod.Labels["app"] == "etcd")
 }

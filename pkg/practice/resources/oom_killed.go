@@ -94,7 +94,7 @@ func oomEnd(status corev1.ContainerStatus) *corev1.ContainerStateTerminated {
 	return nil
 }
 
-func (k *killed) add(pod *corev1.Pod, status corev1.ContainerStatus, ended *corev1.ContainerStateTerminated) {
+func (k *killed) add(pod *cluster.Pod, status corev1.ContainerStatus, ended *corev1.ContainerStateTerminated) {
 	k.pods++
 	k.restarts += status.RestartCount
 	if ended.FinishedAt.Time.Before(k.last) {

@@ -12,7 +12,7 @@ import (
 // sample is what one container of one pod used when the resource metrics API
 // last looked.
 type sample struct {
-	pod       *corev1.Pod
+	pod       *cluster.Pod
 	container *corev1.Container
 	used      cluster.ContainerUsage
 }
@@ -49,7 +49,7 @@ func sampled(s *cluster.Snapshot, w *cluster.Workload, warm time.Duration) []con
 	return all
 }
 
-func containerOf(pod *corev1.Pod, name string) *corev1.Container {
+func containerOf(pod *cluster.Pod, name string) *corev1.Container {
 	for _, containers := range [][]corev1.Container{pod.Spec.InitContainers, pod.Spec.Containers} {
 		for i := range containers {
 			if containers[i].Name == name {

@@ -209,7 +209,7 @@ func lowerRequest(s *cluster.Snapshot, c cluster.Container, f practice.Finding) 
 }
 
 func isGuaranteed(w *cluster.Workload) bool {
-	return slices.ContainsFunc(w.Pods, func(p *corev1.Pod) bool { return p.Status.QOSClass == corev1.PodQOSGuaranteed })
+	return slices.ContainsFunc(w.Pods, func(p *cluster.Pod) bool { return p.Status.QOSClass == corev1.PodQOSGuaranteed })
 }
 
 // scalesOn says that an autoscaler counts in parts of a request, so that

@@ -84,7 +84,7 @@ func strictestFor(s *cluster.Snapshot, namespace string, pinned api.Version) (st
 			return false
 		}
 		for _, pod := range revisions(w) {
-			if !policy.AggregateCheckResults(evaluator.EvaluatePod(wanted, &pod.ObjectMeta, &pod.Spec)).Allowed {
+			if !policy.AggregateCheckResults(evaluator.EvaluatePod(wanted, &pod.ObjectMeta, pod.Spec.PodSpec)).Allowed {
 				return false
 			}
 		}

@@ -87,9 +87,9 @@ func looser(a, b api.Level) api.Level {
 
 // revisions are a Workload's pods, one for each revision of its template: those
 // of one revision are the same but for what is in their status.
-func revisions(w *cluster.Workload) []*corev1.Pod {
+func revisions(w *cluster.Workload) []*cluster.Pod {
 	seen := map[string]bool{}
-	var pods []*corev1.Pod
+	var pods []*cluster.Pod
 	for _, pod := range w.Pods {
 		revision := pod.Labels["pod-template-hash"] + pod.Labels["controller-revision-hash"]
 		if seen[revision] || pod.Status.Phase == corev1.PodSucceeded || pod.Status.Phase == corev1.PodFailed {
@@ -102,8 +102,8 @@ func revisions(w *cluster.Workload) []*corev1.Pod {
 }
 
 // asWorkload is a Workload as one of its pods shows it, completed by admission.
-func asWorkload(w *cluster.Workload, pod *corev1.Pod) *cluster.Workload {
+func asWorkload(w *cluster.Workload, pod *cluster.Pod) *cluster.Workload {
 	completed := *w
-	completed.Template = &corev1.PodTemplateSpec{ObjectMeta: pod.ObjectMeta, Spec: pod.Spec}
+	completed.Template = &corev1.PodTemplateSpec{ObjectMeta: pod.ObjectMeta, Spec: *pod.Spec.PodSpec}
 	return &completed
 }

@@ -62,7 +62,7 @@ func checkViolations(s *cluster.Snapshot) practice.Verdict {
 			running, refused := 0, 0
 			for _, pod := range revisions(w) {
 				running++
-				if !policy.AggregateCheckResults(evaluator.EvaluatePod(level, &pod.ObjectMeta, &pod.Spec)).Allowed {
+				if !policy.AggregateCheckResults(evaluator.EvaluatePod(level, &pod.ObjectMeta, pod.Spec.PodSpec)).Allowed {
 					refused++
 				}
 			}
