@@ -92,7 +92,9 @@ func unwrap(page []byte) (kind schema.GroupVersionKind, message []byte, err erro
 		if number != 2 {
 			return around.Unmarshal(field)
 		}
-		message = value
+		if message = value; value == nil {
+			return errOdd
+		}
 		return nil
 	})
 	if err == nil && (around.ContentEncoding != "" || around.ContentType != "") {
