@@ -3,7 +3,6 @@ package cluster
 import (
 	"slices"
 	"strings"
-	"sync"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -26,8 +25,7 @@ type index struct {
 	limitRanges  map[string][]*corev1.LimitRange
 	zones        []string
 	namespaceRef map[string]*corev1.Namespace
-	// metaByRef is made when somebody first asks for it.
-	metaByRef func() map[Ref]metav1.Object
+	metas        metas
 	lookups
 }
 
@@ -46,6 +44,7 @@ func (s *Snapshot) complete() *Snapshot {
 		nodesByName:  map[string]*corev1.Node{},
 		limitRanges:  map[string][]*corev1.LimitRange{},
 		namespaceRef: map[string]*corev1.Namespace{},
+		metas:        metas{known: map[kindOf]map[key]metav1.Object{}},
 		lookups:      s.newLookups(),
 	}
 	s.indexNodes()
@@ -55,7 +54,6 @@ func (s *Snapshot) complete() *Snapshot {
 	s.indexSelectors()
 	s.indexScalers()
 	s.noteCounts()
-	s.metaByRef = sync.OnceValue(s.indexMeta)
 	for _, lr := range s.LimitRanges {
 		s.limitRanges[lr.Namespace] = append(s.limitRanges[lr.Namespace], lr)
 	}
@@ -306,24 +304,6 @@ func (s *Snapshot) Selected(namespace string, selector *metav1.LabelSelector) []
 		}
 	}
 	return selected
-}
-
-// indexMeta is the metadata of all objects that something can be said of.
-func (s *Snapshot) indexMeta() map[Ref]metav1.Object {
-	all := map[Ref]metav1.Object{}
-	for _, reading := range readings() {
-		if reading.kind == PodMetrics {
-			continue // told of the pod
-		}
-		reading.each(s, func(obj metav1.Object) {
-			ref := reading.ref(obj)
-			if object, ok := obj.(*unstructured.Unstructured); ok {
-				ref = RefTo(object)
-			}
-			all[ref] = obj
-		})
-	}
-	return all
 }
 
 // indexScalers notes on each Workload what scales it.

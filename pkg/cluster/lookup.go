@@ -5,6 +5,8 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 )
 
 // key names an object of a known kind.
@@ -58,6 +60,47 @@ func byKey[K comparable, T any](objects []*T, keyOf func(*T) K) map[K]*T {
 	all := make(map[K]*T, len(objects))
 	for _, object := range objects {
 		all[keyOf(object)] = object
+	}
+	return all
+}
+
+// metas find the metadata of an object that something can be said of. A kind's are
+// gathered when one of them is first asked for: of most, and of pods, nobody asks.
+type metas struct {
+	mu    sync.Mutex
+	known map[kindOf]map[key]metav1.Object
+}
+
+type kindOf struct{ apiVersion, kind string }
+
+// metaOf is an object's metadata; nil when it is not in the Snapshot.
+func (s *Snapshot) metaOf(ref Ref) metav1.Object {
+	s.metas.mu.Lock()
+	defer s.metas.mu.Unlock()
+	kind := kindOf{ref.APIVersion, ref.Kind}
+	known, gathered := s.metas.known[kind]
+	if !gathered {
+		known = s.gatherMetas(kind)
+		s.metas.known[kind] = known
+	}
+	return known[key{ref.Namespace, ref.Name}]
+}
+
+func (s *Snapshot) gatherMetas(kind kindOf) map[key]metav1.Object {
+	all := map[key]metav1.Object{}
+	for _, reading := range readings() {
+		if reading.object != kind.kind || reading.kind == PodMetrics { // told of the pod
+			continue
+		}
+		reading.each(s, func(obj metav1.Object) {
+			ref := reading.ref(obj)
+			if object, ok := obj.(*unstructured.Unstructured); ok {
+				ref = RefTo(object)
+			}
+			if ref.APIVersion == kind.apiVersion && ref.Kind == kind.kind {
+				all[key{ref.Namespace, ref.Name}] = obj
+			}
+		})
 	}
 	return all
 }

@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"iter"
 	"slices"
 
 	corev1 "k8s.io/api/core/v1"
@@ -84,6 +85,38 @@ func (p *Pod) Whole() *corev1.Pod {
 
 // IsReady reports whether a pod takes requests.
 func (p *Pod) IsReady() bool { return isReady(p.Status.Conditions) }
+
+// Statuses are those of its containers, init containers first.
+func (p *Pod) Statuses() iter.Seq[*corev1.ContainerStatus] {
+	return func(yield func(*corev1.ContainerStatus) bool) {
+		for _, statuses := range [][]corev1.ContainerStatus{p.Status.InitContainerStatuses, p.Status.ContainerStatuses} {
+			for i := range statuses {
+				if !yield(&statuses[i]) {
+					return
+				}
+			}
+		}
+	}
+}
+
+// PodSpecs are what the pods of a namespace run, each spec once for all pods that
+// have it in common.
+func (s *Snapshot) PodSpecs() iter.Seq2[string, *corev1.PodSpec] {
+	return func(yield func(string, *corev1.PodSpec) bool) {
+		type place struct {
+			namespace string
+			spec      *corev1.PodSpec
+		}
+		seen := map[place]bool{}
+		for _, pod := range s.Pods {
+			at := place{pod.Namespace, pod.Spec.PodSpec}
+			if !seen[at] && !yield(pod.Namespace, pod.Spec.PodSpec) {
+				return
+			}
+			seen[at] = true
+		}
+	}
+}
 
 // GetObjectKind makes a Pod an object of the API machinery; as one of a list it
 // does not tell its kind.

@@ -248,8 +248,6 @@ func (s *Snapshot) AnnotationsOf(ref Ref) map[string]string {
 	return nil
 }
 
-func (s *Snapshot) metaOf(ref Ref) metav1.Object { return s.metaByRef()[ref] }
-
 // Serves reports whether the API server serves a resource, named
 // resource.group; of a dump, whether it holds the definition.
 func (s *Snapshot) Serves(resource string) bool {

@@ -59,7 +59,7 @@ func pending(now time.Time, pod *cluster.Pod) *trouble {
 			return &trouble{fmt.Sprintf("not scheduled for %s (%s): %s", since(now, c.LastTransitionTime.Time), c.Reason, strings.TrimSpace(c.Message)), describePod(pod)}
 		}
 	}
-	for _, status := range statuses(pod) {
+	for status := range pod.Statuses() {
 		if waiting := status.State.Waiting; waiting != nil && slices.Contains(heldUp(), waiting.Reason) {
 			return &trouble{fmt.Sprintf("container %q waits with %s: %s", status.Name, waiting.Reason, strings.TrimSpace(waiting.Message)), describePod(pod)}
 		}
@@ -88,7 +88,7 @@ func scheduledFor(now time.Time, pod *cluster.Pod) time.Duration {
 
 // starting reports whether no container of a pod has started or tried to.
 func starting(pod *cluster.Pod) bool {
-	for _, status := range statuses(pod) {
+	for status := range pod.Statuses() {
 		if waiting := status.State.Waiting; waiting == nil || (waiting.Reason != "ContainerCreating" && waiting.Reason != "PodInitializing") {
 			return false
 		}
@@ -101,7 +101,7 @@ func imageTrouble(pod *cluster.Pod) *trouble {
 	if !stays(pod) {
 		return nil
 	}
-	for _, status := range statuses(pod) {
+	for status := range pod.Statuses() {
 		if waiting := status.State.Waiting; waiting != nil && slices.Contains(imageReasons(), waiting.Reason) {
 			return &trouble{fmt.Sprintf("container %q cannot get image %q (%s)%s", status.Name, status.Image, waiting.Reason, detail(waiting.Message)), describePod(pod)}
 		}
@@ -127,15 +127,14 @@ func detail(message string) string {
 	return ": " + message
 }
 
-func statuses(pod *cluster.Pod) []corev1.ContainerStatus {
-	return slices.Concat(pod.Status.InitContainerStatuses, pod.Status.ContainerStatuses)
-}
-
 // crashes reports whether a pod's container loops, which restart-loop tells.
 func crashes(pod *cluster.Pod) bool {
-	return slices.ContainsFunc(statuses(pod), func(status corev1.ContainerStatus) bool {
-		return status.State.Waiting != nil && status.State.Waiting.Reason == "CrashLoopBackOff"
-	})
+	for status := range pod.Statuses() {
+		if status.State.Waiting != nil && status.State.Waiting.Reason == "CrashLoopBackOff" {
+			return true
+		}
+	}
+	return false
 }
 
 // since is a time ago in the unit that says enough.

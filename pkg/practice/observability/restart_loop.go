@@ -2,7 +2,6 @@ package observability
 
 import (
 	"fmt"
-	"slices"
 	"strings"
 	"time"
 
@@ -50,7 +49,7 @@ func loopsOf(s *cluster.Snapshot, w *cluster.Workload, by practice.Thresholds) [
 	loops := map[string]*loop{}
 	var order []string
 	for _, pod := range w.Pods {
-		for _, status := range allStatuses(pod) {
+		for status := range pod.Statuses() {
 			if !loopsNow(s.Time, status, by) {
 				continue
 			}
@@ -70,11 +69,7 @@ func loopsOf(s *cluster.Snapshot, w *cluster.Workload, by practice.Thresholds) [
 
 func hasPods(w *cluster.Workload) bool { return len(w.Pods) > 0 }
 
-func allStatuses(pod *cluster.Pod) []corev1.ContainerStatus {
-	return slices.Concat(pod.Status.InitContainerStatuses, pod.Status.ContainerStatuses)
-}
-
-func loopsNow(now time.Time, status corev1.ContainerStatus, by practice.Thresholds) bool {
+func loopsNow(now time.Time, status *corev1.ContainerStatus, by practice.Thresholds) bool {
 	if waiting := status.State.Waiting; waiting != nil && waiting.Reason == "CrashLoopBackOff" {
 		return true
 	}
@@ -89,7 +84,7 @@ type loop struct {
 	last     *corev1.ContainerStateTerminated
 }
 
-func (l *loop) add(pod *cluster.Pod, status corev1.ContainerStatus) {
+func (l *loop) add(pod *cluster.Pod, status *corev1.ContainerStatus) {
 	l.pods = append(l.pods, pod.Name)
 	l.restarts += status.RestartCount
 	for _, ended := range []*corev1.ContainerStateTerminated{status.State.Terminated, status.LastTerminationState.Terminated} {

@@ -27,8 +27,8 @@ func configMapUses(s *cluster.Snapshot) uses {
 		u.spec(w.Self.Namespace, &w.Template.Spec)
 		u.mentions(w)
 	}
-	for _, pod := range s.Pods {
-		u.spec(pod.Namespace, pod.Spec.PodSpec)
+	for namespace, spec := range s.PodSpecs() {
+		u.spec(namespace, spec)
 	}
 	for _, job := range s.Jobs {
 		u.spec(job.Namespace, &job.Spec.Template.Spec)

@@ -19,8 +19,8 @@ func secretUses(s *cluster.Snapshot) uses {
 		u.secretsOf(w.Self.Namespace, &w.Template.Spec)
 		u.mentions(w)
 	}
-	for _, pod := range s.Pods {
-		u.secretsOf(pod.Namespace, pod.Spec.PodSpec)
+	for namespace, spec := range s.PodSpecs() {
+		u.secretsOf(namespace, spec)
 	}
 	for _, job := range s.Jobs {
 		u.secretsOf(job.Namespace, &job.Spec.Template.Spec)

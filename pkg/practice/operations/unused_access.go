@@ -32,8 +32,8 @@ func UnusedServiceAccount() practice.Practice {
 			for _, w := range s.Workloads() {
 				used[key{w.Self.Namespace, w.Template.Spec.ServiceAccountName}] = true
 			}
-			for _, pod := range s.Pods {
-				used[key{pod.Namespace, pod.Spec.ServiceAccountName}] = true
+			for namespace, spec := range s.PodSpecs() {
+				used[key{namespace, spec.ServiceAccountName}] = true
 			}
 			bound := boundAccounts(s)
 			for _, account := range s.ServiceAccounts {

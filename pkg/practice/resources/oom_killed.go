@@ -69,7 +69,7 @@ type killed struct {
 func kills(w *cluster.Workload) []*killed {
 	var all []*killed
 	for _, pod := range w.Pods {
-		for _, status := range slices.Concat(pod.Status.InitContainerStatuses, pod.Status.ContainerStatuses) {
+		for status := range pod.Statuses() {
 			ended := oomEnd(status)
 			if ended == nil {
 				continue
@@ -85,7 +85,7 @@ func kills(w *cluster.Workload) []*killed {
 	return all
 }
 
-func oomEnd(status corev1.ContainerStatus) *corev1.ContainerStateTerminated {
+func oomEnd(status *corev1.ContainerStatus) *corev1.ContainerStateTerminated {
 	for _, ended := range []*corev1.ContainerStateTerminated{status.State.Terminated, status.LastTerminationState.Terminated} {
 		if ended != nil && ended.Reason == "OOMKilled" {
 			return ended
@@ -94,7 +94,7 @@ func oomEnd(status corev1.ContainerStatus) *corev1.ContainerStateTerminated {
 	return nil
 }
 
-func (k *killed) add(pod *cluster.Pod, status corev1.ContainerStatus, ended *corev1.ContainerStateTerminated) {
+func (k *killed) add(pod *cluster.Pod, status *corev1.ContainerStatus, ended *corev1.ContainerStateTerminated) {
 	k.pods++
 	k.restarts += status.RestartCount
 	if ended.FinishedAt.Time.Before(k.last) {

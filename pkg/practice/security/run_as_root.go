@@ -81,15 +81,13 @@ func rootIn(c cluster.Container) string {
 // root, and in which as somebody else.
 func startedAs(c cluster.Container) (root, others int) {
 	for _, pod := range c.Workload.Pods {
-		for _, statuses := range [][]corev1.ContainerStatus{pod.Status.InitContainerStatuses, pod.Status.ContainerStatuses} {
-			for _, status := range statuses {
-				switch {
-				case status.Name != c.Name || status.User == nil || status.User.Linux == nil:
-				case status.User.Linux.UID == 0:
-					root++
-				default:
-					others++
-				}
+		for status := range pod.Statuses() {
+			switch {
+			case status.Name != c.Name || status.User == nil || status.User.Linux == nil:
+			case status.User.Linux.UID == 0:
+				root++
+			default:
+				others++
 			}
 		}
 	}

@@ -251,7 +251,7 @@ func provenUser(c cluster.Container) (uid int64, why string) {
 // the container runtime tells them, and the group of the last.
 func seenAs(c cluster.Container) (uids []int64, gid int64) {
 	for _, pod := range c.Workload.Pods {
-		for _, status := range slices.Concat(pod.Status.InitContainerStatuses, pod.Status.ContainerStatuses) {
+		for status := range pod.Statuses() {
 			if status.Name == c.Name && status.User != nil && status.User.Linux != nil {
 				uids, gid = append(uids, status.User.Linux.UID), status.User.Linux.GID
 			}
