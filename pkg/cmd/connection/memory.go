@@ -7,17 +7,17 @@ import (
 )
 
 const (
-	// memoryLimit keeps a run over 20,000 pods, of which 140 MB are alive at
-	// its end, below 300 MB in all, the program's own pages included.
-	memoryLimit = 210 << 20
+	// memoryLimit keeps a run over 20,000 pods, of which 125 MB are alive at
+	// its end, below 300 MB in all, some 85 MB of the program itself included.
+	memoryLimit = 200 << 20
 	// garbage is how much of it there may be before it is collected, in percent
 	// of what is alive: within the limit, memory is cheaper than the collector.
 	garbage = 400
-	// usual is what is alive of those 20,000 pods, and room what each byte more
-	// widens the limit by, in percent. Limits of so many percent of all that is
-	// alive cost 20 s of CPU at 150, 15 s at 170 and 13 s at 200, with 1.07, 1.10
-	// and 1.25 GB, of 100,000 pods; one below what is alive keeps the collector
-	// running all the time.
+	// usual is more than is alive of those 20,000 pods, and room what each byte
+	// more widens the limit by, in percent. Limits of so many percent of all that
+	// was alive, 740 MB of 100,000 pods, cost 20 s of CPU at 150, 15 s at 170 and
+	// 13 s at 200, with 1.07, 1.10 and 1.25 GB; one below what is alive keeps the
+	// collector running all the time.
 	usual = 140 << 20
 	room  = 170
 )
