@@ -63,8 +63,7 @@ func withServers(env *testscript.Env) error {
 		fmt.Fprint(w, `{"kind":"Status","apiVersion":"v1","status":"Failure","reason":"Unauthorized","code":401,"message":"Unauthorized"}`)
 	}))
 	env.Defer(refusing.Close)
-	dead := httptest.NewServer(http.NotFoundHandler())
-	dead.Close()
+	const dead = "http://127.0.0.1:1" // a port that was freed may be another server's soon
 	expired, err := expiredServer()
 	if err != nil {
 		return err
@@ -77,7 +76,7 @@ func withServers(env *testscript.Env) error {
 	env.Setenv("KUBECONFIG", filepath.Join(env.WorkDir, "kubeconfig"))
 	kubeconfig := "apiVersion: v1\nkind: Config\ncurrent-context: server\nclusters:\n"
 	contexts := "contexts:\n"
-	for name, url := range map[string]string{"server": refusing.URL, "dead": dead.URL, "expired": expired.URL, "hanging": hanging} {
+	for name, url := range map[string]string{"server": refusing.URL, "dead": dead, "expired": expired.URL, "hanging": hanging} {
 		kubeconfig += fmt.Sprintf("- {name: %s, cluster: {server: %q}}\n", name, url)
 		contexts += fmt.Sprintf("- {name: %s, context: {cluster: %s, user: \"\"}}\n", name, name)
 	}
