@@ -65,7 +65,7 @@ func byKey[K comparable, T any](objects []*T, keyOf func(*T) K) map[K]*T {
 }
 
 // metas find the metadata of an object that something can be said of. A kind's are
-// gathered when one of them is first asked for: of most, and of pods, nobody asks.
+// gathered when one of them is first asked for: of most kinds nobody asks.
 type metas struct {
 	mu    sync.Mutex
 	known map[kindOf]map[key]metav1.Object

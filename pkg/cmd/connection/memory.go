@@ -9,7 +9,7 @@ import (
 const (
 	// memoryLimit keeps a run over 20,000 pods, of which 125 MB are alive at
 	// its end, below 300 MB in all, some 85 MB of the program itself included.
-	memoryLimit = 215 << 20
+	memoryLimit = 200 << 20
 	// garbage is how much of it there may be before it is collected, in percent
 	// of what is alive: within the limit, memory is cheaper than the collector.
 	garbage = 400
