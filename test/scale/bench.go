@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -143,7 +144,15 @@ func (b *bench) measure(ctx context.Context) (*result, error) {
 	if err := b.count(ctx, r, scratch); err != nil {
 		return nil, err
 	}
-	if err := b.alternate(ctx, r, scratch); err != nil {
+	list, err := b.bareSide(ctx, scratch, &r.traffic, &r.objects)
+	if err != nil {
+		return nil, err
+	}
+	r.bare, r.doctor, err = alternate(b.runs, list, func() (sample, error) {
+		once, _, err := b.doctor(ctx, b.kubeconfig)
+		return once, err
+	})
+	if err != nil {
 		return nil, err
 	}
 	if r.drain, err = b.drain(ctx, scratch); err != nil {
@@ -191,31 +200,35 @@ func complete(d report.Diagnosis) error {
 	return nil
 }
 
-// alternate runs both sides in turn, so that what disturbs the machine for a
-// while disturbs both.
-func (b *bench) alternate(ctx context.Context, r *result, scratch string) error {
-	list, err := b.bareSide(scratch, &r.traffic)
-	if err != nil {
-		return err
-	}
-	for range b.runs {
-		var listed sample
-		if listed, r.objects, err = list(ctx); err != nil {
-			return err
+// alternate runs both sides so many times, in turn and the other first each
+// time, so that what disturbs the machine for a while disturbs both.
+func alternate(runs int, bare, ours func() (sample, error)) (listed, judged samples, err error) {
+	for i := range runs {
+		sides := []func() error{add(&listed, bare), add(&judged, ours)}
+		if i%2 == 1 {
+			slices.Reverse(sides)
 		}
-		judged, _, err := b.doctor(ctx, b.kubeconfig)
-		if err != nil {
-			return err
+		for _, side := range sides {
+			if err := side(); err != nil {
+				return nil, nil, err
+			}
 		}
-		r.bare = append(r.bare, listed)
-		r.doctor = append(r.doctor, judged)
 	}
-	return nil
+	return listed, judged, nil
 }
 
-// bareSide is the bare LIST of what traffic saw: it runs once, and tells how
+// add runs a side and adds what it took.
+func add(to *samples, side func() (sample, error)) func() error {
+	return func() error {
+		once, err := side()
+		*to = append(*to, once)
+		return err
+	}
+}
+
+// bareSide is the bare LIST of what traffic saw: it runs once, and notes how
 // many objects each LIST gave.
-func (b *bench) bareSide(scratch string, seen *traffic) (func(context.Context) (sample, []int, error), error) {
+func (b *bench) bareSide(ctx context.Context, scratch string, seen *traffic, objects *[]int) (func() (sample, error), error) {
 	data, err := json.Marshal(seen.requests())
 	if err != nil {
 		return nil, fmt.Errorf("writing the LISTs to send: %w", err)
@@ -228,16 +241,16 @@ func (b *bench) bareSide(scratch string, seen *traffic) (func(context.Context) (
 	if err != nil {
 		return nil, fmt.Errorf("finding this program: %w", err)
 	}
-	return func(ctx context.Context) (sample, []int, error) {
+	return func() (sample, error) {
 		once, out, err := run(ctx, b.kubeconfig, self, "list", "--kubeconfig", b.kubeconfig, "--requests", requests)
 		if err != nil {
-			return sample{}, nil, err
+			return sample{}, err
 		}
-		var objects []int
-		if err := json.Unmarshal(out, &objects); err != nil {
-			return sample{}, nil, fmt.Errorf("reading the bare LIST's counts: %w", err)
+		*objects = nil
+		if err := json.Unmarshal(out, objects); err != nil {
+			return sample{}, fmt.Errorf("reading the bare LIST's counts: %w", err)
 		}
-		return once, objects, nil
+		return once, nil
 	}, nil
 }
 

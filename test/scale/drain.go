@@ -27,8 +27,8 @@ type drained struct {
 	check, planned  report.DrainCheck
 }
 
-// drain measures drain-check of one node and the plan of all against a bare LIST
-// of what they read, in turn.
+// drain measures drain-check of one node against a bare LIST of what it reads, in
+// turn, and then the plan of all.
 func (b *bench) drain(ctx context.Context, scratch string) (*drained, error) {
 	d := &drained{node: "worker-a1"}
 	server, kubeconfig, err := d.traffic.proxy(b.kubeconfig, scratch)
@@ -40,23 +40,15 @@ func (b *bench) drain(ctx context.Context, scratch string) (*drained, error) {
 	if err != nil {
 		return nil, err
 	}
-	list, err := b.bareSide(scratch, &d.traffic)
+	list, err := b.bareSide(ctx, scratch, &d.traffic, &d.objects)
 	if err != nil {
 		return nil, err
 	}
+	d.bare, d.one, err = alternate(b.runs, list, func() (sample, error) { return b.drainCheck(ctx, b.kubeconfig, &d.check, d.node) })
+	if err != nil || b.brief {
+		return d, err
+	}
 	for range b.runs {
-		var listed sample
-		if listed, d.objects, err = list(ctx); err != nil {
-			return nil, err
-		}
-		one, err := b.drainCheck(ctx, b.kubeconfig, &d.check, d.node)
-		if err != nil {
-			return nil, err
-		}
-		d.bare, d.one = append(d.bare, listed), append(d.one, one)
-		if b.brief {
-			continue
-		}
 		plan, err := b.drainCheck(ctx, b.kubeconfig, &d.planned, "--all", "--plan")
 		if err != nil {
 			return nil, err

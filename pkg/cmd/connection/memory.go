@@ -27,7 +27,7 @@ type memory struct{ bounded bool }
 
 // boundMemory sets the limit, unless the environment chooses.
 func boundMemory() memory {
-	m := memory{bounded: os.Getenv("GOMEMLIMIT") == "" && os.Getenv("GOGC") == ""}
+	m := memory{bounded: isBounded()}
 	if m.bounded {
 		debug.SetMemoryLimit(memoryLimit)
 		debug.SetGCPercent(garbage)
@@ -42,6 +42,17 @@ func (m memory) follow() {
 		debug.SetMemoryLimit(limitFor(alive()))
 	}
 }
+
+// MakeRoom widens the limit after a read, by so many bytes, for what is made of
+// it: garbage that finds no room below the limit keeps the collector running.
+func MakeRoom(bytes int64) {
+	if isBounded() {
+		debug.SetMemoryLimit(debug.SetMemoryLimit(-1) + bytes)
+	}
+}
+
+// isBounded reports whether the limit is ours to set: the environment may choose.
+func isBounded() bool { return os.Getenv("GOMEMLIMIT") == "" && os.Getenv("GOGC") == "" }
 
 // limitFor is the limit, in bytes, where so many of them are in use.
 func limitFor(alive int64) int64 { return memoryLimit + max(0, alive-usual)*room/100 }
