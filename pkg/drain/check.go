@@ -30,10 +30,6 @@ func decisive() []cluster.Kind {
 	}
 }
 
-// Room is about how many bytes a check takes beyond the snapshot: of each pod,
-// 1,500 stay as the scheduler wants them, and 12,000 are garbage.
-func Room(s *cluster.Snapshot) int64 { return int64(len(s.Pods)) * 3000 }
-
 // Question is what a check answers.
 type Question struct {
 	Options

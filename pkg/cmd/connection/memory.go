@@ -1,6 +1,7 @@
 package connection
 
 import (
+	"math"
 	"os"
 	"runtime/debug"
 	"runtime/metrics"
@@ -43,11 +44,13 @@ func (m memory) follow() {
 	}
 }
 
-// MakeRoom widens the limit after a read, by so many bytes, for what is made of
-// it: garbage that finds no room below the limit keeps the collector running.
-func MakeRoom(bytes int64) {
+// MakeRoom takes the limit away after a read, for what makes as much again of what
+// was read: garbage that finds no room below the limit keeps the collector running.
+// Room is in proportion from then on.
+func MakeRoom() {
 	if isBounded() {
-		debug.SetMemoryLimit(debug.SetMemoryLimit(-1) + bytes)
+		debug.SetMemoryLimit(math.MaxInt64)
+		debug.SetGCPercent(room - 100)
 	}
 }
 

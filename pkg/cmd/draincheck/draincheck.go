@@ -185,7 +185,7 @@ func (o *Options) Run(ctx context.Context) error {
 	if o.Plan {
 		judge = drain.Plan
 	}
-	connection.MakeRoom(drain.Room(snapshot))
+	connection.MakeRoom()
 	check, err := judge(ctx, snapshot, question)
 	if err != nil {
 		return err
