@@ -49,10 +49,9 @@ func (sc *scheduler) place(ctx context.Context, pod *corev1.Pod) placed {
 		sc.remove(v)
 	}
 	pod.Spec.NodeName = found.node
-	if err := sc.cache.AddPod(sc.logger, pod); err != nil {
+	if err := sc.add(newPodInfo(pod)); err != nil {
 		return placed{unknown: err.Error()}
 	}
-	sc.stale = true
 	return found
 }
 
@@ -67,21 +66,13 @@ func (sc *scheduler) undo(ctx context.Context, pod *corev1.Pod, p placed) {
 	sc.remove(pod)
 	pod.Spec.NodeName = ""
 	for _, v := range p.victims {
-		if sc.cache.AddPod(sc.logger, v) == nil {
-			sc.stale = true
-		}
+		sc.restore(v)
 	}
 }
 
 // find runs one scheduling cycle (kubernetes: pkg/scheduler/schedule_one.go,
 // schedulePod): filter, score, reserve and, where nothing fits, preempt.
 func (sc *scheduler) find(ctx context.Context, profile framework.Framework, pod *corev1.Pod) (placed, error) {
-	if sc.stale {
-		if err := sc.cache.UpdateSnapshot(sc.logger, sc.snapshot); err != nil {
-			return placed{}, err
-		}
-		sc.stale = false
-	}
 	if status := preEnqueue(ctx, profile, pod); !status.IsSuccess() {
 		return placed{reason: status.Message()}, nil
 	}

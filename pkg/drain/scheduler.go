@@ -37,11 +37,11 @@ import (
 // without an API server: it decides, and binds nothing.
 type scheduler struct {
 	profiles map[string]framework.Framework
-	cache    cache.Cache
+	cache    cache.Cache // nodes alone
 	snapshot *cache.Snapshot
 	stores   stores
 	budgets  []*policyv1.PodDisruptionBudget
-	nodes    map[string]*corev1.Node // as they stand in the cache
+	nodes    map[string]*corev1.Node // as they stand in the snapshot
 	states   map[*corev1.Pod]fwk.CycleState
 	// preemptors are the profiles' preemption plugins.
 	preemptors map[string]*preemption.Evaluator
@@ -52,10 +52,10 @@ type scheduler struct {
 	next  int
 	// random breaks ties between nodes; nil takes the first by name.
 	random *rand.Rand
-	stale  bool // the snapshot is behind the cache
 }
 
-// newScheduler fills the scheduler's cache with the nodes and their pods.
+// newScheduler fills the scheduler's snapshot with the nodes and their pods, which
+// are those of s made whole.
 func newScheduler(ctx context.Context, s *cluster.Snapshot, pods []*corev1.Pod, configuration *config.KubeSchedulerConfiguration, quick bool) (*scheduler, error) {
 	schedulermetrics.Register()
 	sc := &scheduler{
@@ -87,21 +87,50 @@ func newScheduler(ctx context.Context, s *cluster.Snapshot, pods []*corev1.Pod, 
 		f.SetPodNominator(nobody{})
 		sc.profiles[profile.SchedulerName] = f
 	}
-	nodes := slices.Clone(s.Nodes)
+	if err := sc.addNodes(s.Nodes); err != nil {
+		return nil, err
+	}
+	infos := podInfos{}
+	for i, pod := range pods {
+		if sc.stands(pod) {
+			if err := sc.add(infos.of(s.Pods[i], pod)); err != nil {
+				return nil, fmt.Errorf("pod %s/%s: %w", pod.Namespace, pod.Name, err)
+			}
+		}
+	}
+	return sc, nil
+}
+
+// addNodes has the scheduler's cache make a snapshot of nodes, in its order and
+// with their images, and opens that: what comes and goes from then on does so in
+// the snapshot itself, of which the cache would copy each node with each change.
+func (sc *scheduler) addNodes(nodes []*corev1.Node) error {
+	nodes = slices.Clone(nodes)
 	slices.SortFunc(nodes, func(a, b *corev1.Node) int { return cmp.Compare(a.Name, b.Name) })
 	for _, node := range nodes {
 		sc.cache.AddNode(sc.logger, node)
 		sc.nodes[node.Name] = node
 	}
-	for _, pod := range pods {
-		if pod.Spec.NodeName != "" && !ended(pod) && sc.nodes[pod.Spec.NodeName] != nil {
-			if err := sc.cache.AddPod(sc.logger, pod); err != nil {
-				return nil, fmt.Errorf("pod %s/%s: %w", pod.Namespace, pod.Name, err)
-			}
-		}
+	if err := sc.cache.UpdateSnapshot(sc.logger, sc.snapshot); err != nil {
+		return fmt.Errorf("the scheduler's snapshot: %w", err)
 	}
-	sc.stale = true
-	return sc, nil
+	if err := sc.snapshot.StartMutations(); err != nil {
+		return fmt.Errorf("the scheduler's snapshot: %w", err)
+	}
+	return nil
+}
+
+// stands reports whether a pod takes room on a node that is there.
+func (sc *scheduler) stands(pod *corev1.Pod) bool {
+	return !ended(pod) && sc.nodes[pod.Spec.NodeName] != nil
+}
+
+// add puts a pod on its node. One that could not be taken off again is an error.
+func (sc *scheduler) add(info *framework.PodInfo) error {
+	if _, err := framework.GetPodKey(info.Pod); err != nil {
+		return err
+	}
+	return sc.snapshot.AddPod(info, info.Pod.Spec.NodeName)
 }
 
 // hasten leaves out the preferences that count over the whole cluster for each
@@ -175,20 +204,20 @@ func (sc *scheduler) cordon(name string) {
 	if !slices.ContainsFunc(ghost.Spec.Taints, func(t corev1.Taint) bool { return t.MatchTaint(&taint) }) {
 		ghost.Spec.Taints = append(ghost.Spec.Taints, taint)
 	}
-	sc.update(node, ghost)
+	sc.update(ghost)
 }
 
 // uncordon brings a node back as it was.
 func (sc *scheduler) uncordon(name string, node *corev1.Node) {
 	if before := sc.nodes[name]; before != nil && before != node {
-		sc.update(before, node)
+		sc.update(node)
 	}
 }
 
 // restore puts a pod back on its node.
 func (sc *scheduler) restore(pod *corev1.Pod) {
-	if !ended(pod) && sc.nodes[pod.Spec.NodeName] != nil && sc.cache.AddPod(sc.logger, pod) == nil {
-		sc.stale = true
+	if sc.stands(pod) {
+		_ = sc.add(newPodInfo(pod)) // as before, when it went well
 	}
 }
 
@@ -202,20 +231,18 @@ func (sc *scheduler) end(pod *corev1.Pod) *corev1.Pod {
 	return ending
 }
 
-// update changes a node in the cache.
-func (sc *scheduler) update(before, after *corev1.Node) {
-	sc.cache.UpdateNode(sc.logger, before, after)
-	sc.nodes[after.Name] = after
-	sc.stale = true
+// update changes a node. Which pods and images are on it stays.
+func (sc *scheduler) update(node *corev1.Node) {
+	if info, err := sc.snapshot.Get(node.Name); err == nil {
+		info.(*framework.NodeInfo).SetNode(node)
+		sc.nodes[node.Name] = node
+	}
 }
 
 // remove takes a pod off its node.
 func (sc *scheduler) remove(pod *corev1.Pod) {
-	if pod.Spec.NodeName == "" || ended(pod) {
-		return
-	}
-	if sc.cache.RemovePod(sc.logger, pod) == nil {
-		sc.stale = true
+	if sc.stands(pod) {
+		_ = sc.snapshot.RemovePod(sc.logger, pod, pod.Spec.NodeName) // or it is gone already
 	}
 	delete(sc.states, pod)
 }
