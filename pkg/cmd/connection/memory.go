@@ -44,8 +44,8 @@ func (m memory) follow() {
 	}
 }
 
-// MakeRoom takes the limit away after a read, for what makes as much again of what
-// was read: garbage that finds no room below the limit keeps the collector running.
+// MakeRoom takes the limit away after a read, for a command that makes much of what
+// was read: where that leaves no room for garbage, the collector runs all the time.
 // Room is in proportion from then on.
 func MakeRoom() {
 	if isBounded() {
