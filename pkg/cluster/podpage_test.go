@@ -185,9 +185,9 @@ func TestAPageOfPodsInJSON(t *testing.T) {
 }
 
 // mostPodAllocations are how many times reading one more pod of a known template
-// may allocate. It is a count, which no machine changes; Kubernetes' decoder takes
-// five times as many.
-const mostPodAllocations = 15
+// may allocate: 13, and up to 17 under the race detector, which makes pools forget.
+// It is a count, which no machine changes; Kubernetes' decoder takes five times as many.
+const mostPodAllocations = 18
 
 func TestAPodOfAKnownTemplateIsReadWithFewAllocations(t *testing.T) {
 	page := func(pods int) []byte {
